@@ -1,0 +1,120 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// Handler processes records. It is called from many goroutines, and never twice at once for one shard.
+//
+// A nil error says that all records are done. A [*PartialError] says how far it got; any other error says that nothing is done. What is
+// not done is delivered again, for ever, with back-off; records behind it in the shard wait.
+//
+// ctx has the values of the context given to Run, and not its cancellation: it ends, with a cause, when the shard is lost, or
+// when the time for the drain is over. A handler that returns when ctx ends loses nothing: what it did not finish is delivered again.
+type Handler interface {
+	Handle(ctx context.Context, rs []Record) error
+}
+
+// HandlerFunc is a function as a [Handler].
+type HandlerFunc func(ctx context.Context, rs []Record) error
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, rs []Record) error { return f(ctx, rs) }
+
+// PartialError says how far a handler got in a batch: rs[:Done] are done, rs[Done] failed. A Done that is negative or not below the
+// length of the batch says that nothing is done.
+type PartialError struct {
+	Done int
+	Err  error
+}
+
+func (e *PartialError) Error() string { return fmt.Sprintf("after %d records: %v", e.Done, e.Err) }
+
+// Unwrap is why the record failed.
+func (e *PartialError) Unwrap() error { return e.Err }
+
+// PanicError is the failure of a record whose handler panicked.
+type PanicError struct {
+	Value any
+	Stack []byte // of the goroutine that panicked
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v\n%s", e.Value, e.Stack) }
+
+// Unwrap is the value of the panic, if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Each is a handler of one record at a time.
+func Each(f func(ctx context.Context, r Record) error) Handler { return each(f) }
+
+type each func(ctx context.Context, r Record) error
+
+func (f each) Handle(ctx context.Context, rs []Record) error {
+	for i, r := range rs {
+		if err := f.one(ctx, r); err != nil {
+			return &PartialError{Done: i, Err: err}
+		}
+	}
+	return nil
+}
+
+func (f each) one(ctx context.Context, r Record) (err error) {
+	defer recovered(&err)
+	return f(ctx, r)
+}
+
+// DecodeError is the failure of a record whose data is not what the handler takes.
+type DecodeError struct {
+	Shard, Position string
+	Err             error
+}
+
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("consumer: shard %s, record %s: %v", e.Shard, e.Position, e.Err)
+}
+
+// Unwrap is what the decoder said.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// JSON is a handler of one record at a time whose data is the JSON text of a T. Data that is none is a [*DecodeError], and handled as any
+// failure: the record is retried and its shard waits.
+func JSON[T any](f func(ctx context.Context, v T, r Record) error) Handler {
+	return Each(func(ctx context.Context, r Record) error {
+		var v T
+		if err := json.Unmarshal(r.Data, &v); err != nil {
+			return &DecodeError{Shard: r.Shard, Position: r.Position.String(), Err: fmt.Errorf("its data is no JSON of %T: %w", v, err)}
+		}
+		return f(ctx, v, r)
+	})
+}
+
+// handle calls h and turns a panic into a failure of the whole call.
+func handle(ctx context.Context, h Handler, rs []Record) (err error) {
+	defer recovered(&err)
+	return h.Handle(ctx, rs)
+}
+
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: debug.Stack()}
+	}
+}
+
+// settled is how many of n records are done after a handler returned err, and why the next one is not.
+func settled(n int, err error) (done int, failure error) {
+	if err == nil {
+		return n, nil
+	}
+	var partial *PartialError
+	if !errors.As(err, &partial) || partial.Done < 0 || partial.Done >= n {
+		return 0, err
+	}
+	return partial.Done, partial
+}

@@ -1,0 +1,51 @@
+package consumer
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+)
+
+// Record is one change of a stream.
+//
+// The strings are the handler's to keep. Data and Raw are borrowed until the record is settled, which is when the handler has returned
+// without an error for it; [Record.Clone] keeps them longer.
+type Record struct {
+	Stream   string              // the stream's incarnation
+	Shard    string              // the shard's ID
+	Key      string              // the partition key, or the item's key; "" where the source has none
+	Position checkpoint.Position // where in the shard
+	Arrived  time.Time           // by the service's clock; not monotonic
+	Attempt  int                 // 1 on first delivery; rises with each failure. A new owner of the shard begins at 1
+
+	// Epoch rises each time the shard changes hands, and Generation each time it is reset to be applied again: with them a sink can refuse
+	// the write of a worker that lost the shard.
+	Epoch, Generation uint64
+
+	Data []byte // the payload; empty where the source's records have a structure, see Raw
+	Raw  any    // what the source's own functions read, such as ddbsource.Decode
+
+	ask *asked
+}
+
+// ID names the record among all records of its stream's incarnation. It is a stored format and never changes: incarnation, shard and sortable
+// position, separated by spaces.
+func (r Record) ID() string {
+	return strings.Join([]string{r.Stream, r.Shard, r.Position.Sort()}, " ")
+}
+
+// Clone is a copy of r whose Data may be kept. Raw, which a source's own functions read, is not copied.
+func (r Record) Clone() Record {
+	r.Data = bytes.Clone(r.Data)
+	return r
+}
+
+// Checkpoint asks that the position be written as soon as r and everything before it is done, whatever the strategy. It may be called from the
+// handler or later, from any goroutine; it does nothing on a record that no consumer delivered.
+func (r Record) Checkpoint() {
+	if r.ask != nil {
+		r.ask.at(r.Position)
+	}
+}
