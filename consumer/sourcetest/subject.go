@@ -1,0 +1,6 @@
+package sourcetest
+
+// subject is a stream under test.
+type subject struct {
+	*Stream
+}
