@@ -27,15 +27,18 @@ var dockerEnv = map[string]string{
 	"DISABLE_EVENTS":                       "1",
 }
 
-// dockerAnswers reports whether a container engine can be used.
-func dockerAnswers(ctx context.Context) bool {
+// dockerAnswers returns nil if a container engine can be used.
+func dockerAnswers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	p, err := testcontainers.NewDockerProvider(testcontainers.WithLogger(log.New(io.Discard, "", 0)))
-	if err != nil {
-		return false
+	if err == nil {
+		err = p.Health(ctx)
 	}
-	return p.Health(ctx) == nil
+	if err != nil {
+		return fmt.Errorf("%w: no container engine answers: %w", ErrMissing, err)
+	}
+	return nil
 }
 
 // startDocker starts LocalStack in a container, which the reaper of testcontainers removes should this process die.

@@ -25,7 +25,7 @@ type DynamoDB struct {
 func StartDynamoDB(ctx context.Context, o Options) (*DynamoDB, error) {
 	o = o.withDefaults()
 	if err := o.missing(dynamoDBLocal); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("localstack: %w", err)
 	}
 	d := &DynamoDB{}
 	err := onFreePorts(2, func(ports []string) error {

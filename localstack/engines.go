@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-//go:embed loopback.js
+//go:embed run/loopback.js
 var loopback []byte
 
 // javaFlags make the JVM start in a second and leave no file behind.
@@ -17,9 +17,6 @@ var javaFlags = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-Us
 
 // startEngines starts both engines, at once.
 func startEngines(ctx context.Context, o Options) (Clients, func() error, error) {
-	if err := o.missing(kinesisMock, dynamoDBLocal); err != nil {
-		return Clients{}, nil, err
-	}
 	var (
 		wg   sync.WaitGroup
 		k    *engine

@@ -10,8 +10,12 @@ import (
 	"path/filepath"
 )
 
-//go:embed java.sh
-var javaWrapper []byte
+var (
+	//go:embed run/java.sh
+	javaWrapper []byte
+	//go:embed run/localstack.py
+	localStackMain string
+)
 
 // kinesisMockVersion is the one that install.sh pins: LocalStack looks for it in a folder of that name.
 const kinesisMockVersion = "0.6.2"
@@ -19,9 +23,6 @@ const kinesisMockVersion = "0.6.2"
 // startNative starts LocalStack's own process, which starts the engines. Its file system is laid out anew each time,
 // in a temporary folder with links to what is installed, so that several can run.
 func startNative(ctx context.Context, o Options) (Clients, func() error, error) {
-	if err := o.missing(kinesisMock, dynamoDBLocal, localStack); err != nil {
-		return Clients{}, nil, err
-	}
 	java, err := exec.LookPath("java")
 	if err != nil {
 		return Clients{}, nil, fmt.Errorf("localstack: %w: %w", ErrMissing, err)
@@ -50,7 +51,7 @@ func startNative(ctx context.Context, o Options) (Clients, func() error, error) 
 			"RUNNEL_JAVA=" + java, "RUNNEL_DYNAMODB_LOCAL=" + o.path(dynamoDBLocal),
 		}
 		p, err = launch(o, "localstack", folder, folder, env,
-			o.path(localStack, "venv", "bin", "python"), "-m", "localstack.runtime.main")
+			o.path(localStack, "venv", "bin", "python"), "-c", localStackMain)
 		if err != nil {
 			return err
 		}
@@ -70,10 +71,12 @@ func (o Options) layOut(folder string) error {
 	kinesis, dynamo := filepath.Join(lib, "kinesis-local"), filepath.Join(lib, "dynamodb-local", "2")
 	bin := filepath.Join(lib, "java", "21", "bin")
 	var errs []error
-	for _, dir := range []string{kinesis, dynamo, bin} {
+	usrLib := filepath.Join(folder, "fs", "usr", "lib")
+	for _, dir := range []string{kinesis, dynamo, bin, usrLib} {
 		errs = append(errs, os.MkdirAll(dir, 0o700))
 	}
 	errs = append(errs,
+		os.Symlink(o.path(localStack, "usr", "lib", "localstack"), filepath.Join(usrLib, "localstack")),
 		os.Symlink(o.path(kinesisMock), filepath.Join(kinesis, kinesisMockVersion)),
 		os.Symlink(o.path(dynamoDBLocal, "lib"), filepath.Join(dynamo, "DynamoDBLocal_lib")),
 		os.WriteFile(filepath.Join(dynamo, "DynamoDBLocal.jar"), nil, 0o600), // it is looked for, and replaced by java.sh

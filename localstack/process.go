@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-//go:embed supervise.sh
+//go:embed run/supervise.sh
 var supervise string
 
 // process is one part of the stack: a process group with a temporary folder, both gone after stop.

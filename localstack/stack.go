@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Kind = cmp.Or(o.Kind, Kind(os.Getenv("RUNNEL_STACK")), Auto)
 	o.Cache = cmp.Or(o.Cache, os.Getenv("RUNNEL_CACHE"), defaultCache())
+	if dir, err := filepath.Abs(o.Cache); o.Cache != "" && err == nil {
+		o.Cache = dir // parts run in folders of their own
+	}
 	o.Timeout = cmp.Or(o.Timeout, 2*time.Minute)
 	if o.Log == nil {
 		o.Log = io.Discard
@@ -80,10 +84,16 @@ func (s *Stack) Close() error {
 }
 
 func (o Options) facts(ctx context.Context) facts {
-	f := facts{endpoints: environmentEndpoints() != endpoints{} || allowAWS()}
-	f.engines = o.missing(kinesisMock, dynamoDBLocal) == nil
-	f.native = f.engines && o.missing(localStack) == nil
-	f.docker = (o.Kind == Docker || o.Kind == Auto && !f.endpoints) && dockerAnswers(ctx)
+	f := facts{
+		native:  o.missing(kinesisMock, dynamoDBLocal, localStack),
+		engines: o.missing(kinesisMock, dynamoDBLocal),
+	}
+	if environmentEndpoints() == (endpoints{}) && !allowAWS() {
+		f.environment = fmt.Errorf("%w: set AWS_ENDPOINT_URL to a LocalStack, or RUNNEL_AWS=1 for AWS itself", ErrMissing)
+	}
+	if o.Kind == Docker || o.Kind == Auto && f.environment != nil {
+		f.docker = dockerAnswers(ctx)
+	}
 	return f
 }
 
@@ -114,7 +124,8 @@ func fromEnvironment(ctx context.Context, o Options) (Clients, error) {
 		}
 	}
 	c := localClients(at)
-	return c, await(ctx, o, nil, "the endpoint in the environment", c.probe)
+	o.Timeout = min(o.Timeout, 15*time.Second) // it was started before
+	return c, await(ctx, o, nil, fmt.Sprintf("the stack at %+v", at), c.probe)
 }
 
 // localClients are clients of services that take any credentials: the environment's where it has some, since

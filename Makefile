@@ -1,0 +1,75 @@
+# Tests that need a server carry the build tag engines, wherever they are: go test ./... is the part that needs Go alone,
+# and the tag adds the rest. The servers are installed by "make engines" and started by the tests themselves (package
+# localstack). RUNNEL_STACK says which to use, RUNNEL_CACHE where they are installed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+RUNNEL_CACHE ?= .cache
+override RUNNEL_CACHE := $(abspath $(RUNNEL_CACHE))
+export RUNNEL_CACHE
+lint := $(RUNNEL_CACHE)/bin/golangci-lint
+core := $(addprefix ./,$(wildcard checkpoint lease ordering dedup deadletter consumer))
+# The packages with tests that need a server.
+served = $(shell grep -rl --include=*_test.go '^//go:build engines$$' . | xargs -r -n 1 dirname | sort -u)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: format tidy imports vet lint test-unit ## what a change must pass before its tests: format, vet, lint, tidy modules, unit tests
+
+.PHONY: format tidy imports vet lint
+format:
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w: $$files" >&2; exit 1; }
+tidy:
+	go mod tidy -diff
+imports: # the core imports nothing but the standard library
+	@foreign=$$(go list -deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' $(core) | grep -v '^github.com/runnelhq/runnel' || true); \
+	test -z "$$foreign" || { echo "$(core) import: $$foreign" >&2; exit 1; }
+vet:
+	go vet ./...
+	go vet -tags engines ./...
+lint: tools
+	$(lint) run --build-tags engines
+
+.PHONY: test
+test: engines test-unit test-localstack test-engines ## every test: the unit tests, then the others on LocalStack and on its bare engines
+
+.PHONY: test-unit
+test-unit: ## the tests that need Go alone, in seconds
+	go test -race -timeout 3m ./...
+
+.PHONY: test-localstack
+test-localstack: engines ## the tests that need a server, on the endpoints of the environment or on LocalStack
+	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test -race -count 1 -timeout 10m -tags engines $(served)
+
+.PHONY: test-engines
+test-engines: engines ## the tests that need a server, on kinesis-mock and DynamoDB Local without LocalStack
+	RUNNEL_STACK=engines go test -race -count 1 -timeout 10m -tags engines $(served)
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for FUZZTIME, 10 s by default
+	@grep -ro --include=*_test.go '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file func; do \
+		echo "$$file $${func#func }"; \
+		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime "$${FUZZTIME:-10s}" "$$(dirname "$$file")"; \
+	done
+
+.PHONY: demo
+demo: engines ## three workers consume a real stream and a table's changes; one is killed; nothing is missing
+	go run ./examples/demo
+
+.PHONY: engines
+engines: ## install the servers that tests need, once: LocalStack, kinesis-mock, DynamoDB Local
+	@localstack/install/install.sh
+
+.PHONY: tools
+tools: $(lint) ## build the pinned tools, once
+$(lint): tools.mod tools.sum
+	@echo "building golangci-lint, once: some minutes"
+	@go build -modfile=tools.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+.PHONY: clean
+clean: ## remove what was installed and built
+	rm -rf "$(RUNNEL_CACHE)"
