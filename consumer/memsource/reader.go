@@ -1,0 +1,202 @@
+package memsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/internal/backoff"
+)
+
+// recordSize is what a record holds besides its key and its data, about.
+const recordSize = 200
+
+// poison is what a page's data is overwritten with when the page is released.
+const poison = 0xDD
+
+// reader keeps both a place and, as a real one does, what it needs to find the place again when its iterator is useless.
+type reader struct {
+	source  *Source
+	stream  consumer.Stream
+	shard   string
+	start   checkpoint.Start
+	cursor  cursor
+	through checkpoint.Position
+	closed  bool
+}
+
+// open asks for an iterator at the reader's place.
+func (r *reader) open(ctx context.Context) error {
+	if err := r.source.call(ctx, OpOpen, r.shard); err != nil {
+		return err
+	}
+	r.source.mu.Lock()
+	defer r.source.mu.Unlock()
+	sh, err := r.source.find(r.stream, r.shard)
+	if err != nil {
+		return err
+	}
+	at := r.start
+	if !r.through.IsZero() {
+		at = checkpoint.After(r.through)
+	}
+	if r.cursor, err = sh.resolve(at); err != nil {
+		return err
+	}
+	if at.Kind() == checkpoint.StartLatest {
+		r.start = sh.before(r.cursor)
+	}
+	return nil
+}
+
+// Next waits for records for as long as [Config.Poll] says.
+func (r *reader) Next(ctx context.Context, w consumer.Want) (consumer.Page, error) {
+	if err := context.Cause(ctx); err != nil {
+		return consumer.Page{}, err
+	}
+	if r.closed {
+		return consumer.Page{}, fmt.Errorf("memsource: reader of shard %s: %w", r.shard, ErrClosed)
+	}
+	if err := r.ask(ctx); err != nil {
+		return consumer.Page{}, err
+	}
+	idle := time.NewTimer(r.source.cfg.Poll)
+	defer idle.Stop()
+	for waited := false; ; {
+		page, changed, err := r.page(w)
+		if err != nil || changed == nil || waited {
+			return page, err
+		}
+		select {
+		case <-changed:
+		case <-idle.C:
+			waited = true
+		case <-ctx.Done():
+			return consumer.Page{}, context.Cause(ctx)
+		}
+	}
+}
+
+// ask sends the request for a page, and opens the shard again as often as the iterator has expired.
+func (r *reader) ask(ctx context.Context) error {
+	began := time.Now()
+	for n := 1; ; n++ {
+		err := r.source.call(ctx, OpNext, r.shard)
+		if !errors.Is(err, errExpired) {
+			return err
+		}
+		if time.Since(began) > patience {
+			return r.source.failed(OpNext, r.shard, err)
+		}
+		if err := r.open(ctx); err != nil {
+			return err
+		}
+		if n == 1 {
+			continue
+		}
+		if err := backoff.Wait(ctx, pause.Delay(n)); err != nil {
+			return err
+		}
+	}
+}
+
+// page takes what is there. If that is nothing, and the shard is open, changed is closed as soon as it is worth another look.
+func (r *reader) page(w consumer.Want) (p consumer.Page, changed <-chan struct{}, err error) {
+	s := r.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sh, err := s.find(r.stream, r.shard)
+	if err != nil {
+		return consumer.Page{}, nil, err
+	}
+	if r.cursor.index < sh.trimmed {
+		return consumer.Page{}, nil, sh.gone(r.through)
+	}
+	before := *r
+	p = r.take(sh, bound(w, s.cfg))
+	if n := s.short(r.shard, len(p.Records)); n < len(p.Records) {
+		*r = before
+		p = r.take(sh, bound(consumer.Want{Records: n, Bytes: w.Bytes}, s.cfg))
+	}
+	lend(&p)
+	if sh.closed && r.cursor.index == sh.trimmed+len(sh.entries) {
+		p.End = true
+		p.Children = s.hide(OpNext, r.shard, sh.continuations())
+		return p, nil, nil
+	}
+	if p.Through == before.through {
+		changed = sh.changed
+	}
+	return p, changed, nil
+}
+
+// bound puts the source's own bounds where w has none or wider ones.
+func bound(w consumer.Want, c Config) consumer.Want {
+	if w.Records <= 0 || w.Records > c.PageRecords {
+		w.Records = c.PageRecords
+	}
+	if w.Bytes <= 0 || w.Bytes > c.PageBytes {
+		w.Bytes = c.PageBytes
+	}
+	return w
+}
+
+// take moves the reader over as many records as fit into a page, and over aggregates of none. The caller holds the source's mutex.
+func (r *reader) take(sh *shard, w consumer.Want) consumer.Page {
+	var p consumer.Page
+	for r.cursor.index < sh.trimmed+len(sh.entries) {
+		e := sh.entries[r.cursor.index-sh.trimmed]
+		if r.cursor.sub == len(e.data) {
+			r.through = e.last()
+			r.cursor = cursor{index: r.cursor.index + 1}
+			continue
+		}
+		data := e.data[r.cursor.sub]
+		size := int64(recordSize + len(e.key) + len(data))
+		if n := len(p.Records); n == w.Records || n > 0 && p.Bytes+size > w.Bytes {
+			break
+		}
+		r.cursor.sub++
+		r.through = e.position(r.cursor.sub)
+		p.Bytes += size
+		p.Behind = sh.entries[len(sh.entries)-1].arrived.Sub(e.arrived)
+		p.Records = append(p.Records, consumer.Record{
+			Stream:   r.stream.Incarnation,
+			Shard:    sh.id,
+			Key:      e.key,
+			Position: r.through,
+			Arrived:  e.arrived,
+			Data:     data,
+		})
+	}
+	p.Through = r.through
+	return p
+}
+
+// lend copies the data of p into a buffer that is p's until it is released.
+func lend(p *consumer.Page) {
+	total := 0
+	for _, rec := range p.Records {
+		total += len(rec.Data)
+	}
+	buffer := make([]byte, 0, total)
+	for i := range p.Records {
+		at := len(buffer)
+		buffer = append(buffer, p.Records[i].Data...)
+		p.Records[i].Data = buffer[at:len(buffer):len(buffer)]
+	}
+	p.Release = func() {
+		for i := range buffer {
+			buffer[i] = poison
+		}
+	}
+}
+
+// Close makes the reader useless. It holds nothing else.
+func (r *reader) Close() error {
+	r.closed = true
+	return nil
+}
