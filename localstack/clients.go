@@ -26,10 +26,13 @@ type Clients struct {
 }
 
 func newClients(cfg aws.Config, at endpoints, aws bool) Clients {
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.MaxIdleConns, base.MaxIdleConnsPerHost = 0, 64
-	base.IdleConnTimeout = 10 * time.Second // below the engines' own, so that they do not close under a request
-	return Clients{cfg: cfg, at: at, aws: aws, base: base}
+	return Clients{cfg: cfg, at: at, aws: aws, base: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment, // never for loopback
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     10 * time.Second, // below the engines' own, so that they do not close under a request
+		TLSHandshakeTimeout: 10 * time.Second,
+	}}
 }
 
 // Through returns Clients of the same services whose requests pass wrap, which may fail, delay or change them and

@@ -28,7 +28,7 @@ func StartDynamoDB(ctx context.Context, o Options) (*DynamoDB, error) {
 		return nil, fmt.Errorf("localstack: %w", err)
 	}
 	d := &DynamoDB{}
-	err := onFreePorts(2, func(ports []string) error {
+	err := onFreePorts(ctx, 2, func(ports []string) error {
 		folder, err := os.MkdirTemp("", "runnel-dynamodb-*")
 		if err != nil {
 			return err
@@ -37,7 +37,7 @@ func StartDynamoDB(ctx context.Context, o Options) (*DynamoDB, error) {
 		argv := append([]string{"java", "-Djava.io.tmpdir=" + folder, "-Djava.library.path=" + lib}, javaFlags...)
 		argv = append(argv, "-cp", o.path(dynamoDBLocal)+string(filepath.ListSeparator)+filepath.Join(lib, "*"),
 			"DynamoLocal", "-inMemory", "-sharedDb", "-disableTelemetry", "-port", ports[0])
-		p, err := launch(o, "dynamodb-local", folder, folder, []string{"RUNNEL_ADMIN_PORT=" + ports[1]}, argv...)
+		p, err := launch(ctx, o, "dynamodb-local", folder, folder, []string{"RUNNEL_ADMIN_PORT=" + ports[1]}, argv...)
 		if err != nil {
 			return err
 		}

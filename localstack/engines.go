@@ -50,7 +50,7 @@ type engine struct {
 // startKinesis starts kinesis-mock. Its streams are ready, split and merged in 10 ms.
 func startKinesis(ctx context.Context, o Options) (*engine, error) {
 	var e *engine
-	return e, onFreePorts(2, func(ports []string) error {
+	return e, onFreePorts(ctx, 2, func(ports []string) error {
 		folder, err := os.MkdirTemp("", "runnel-kinesis-*")
 		if err != nil {
 			return err
@@ -71,7 +71,7 @@ func startKinesis(ctx context.Context, o Options) (*engine, error) {
 		}
 		// It reads server.json from its working directory.
 		dir := o.path(kinesisMock, "node_modules", "kinesis-local")
-		p, err := launch(o, "kinesis-mock", folder, dir, env, "node", "--require", preload, "main.js")
+		p, err := launch(ctx, o, "kinesis-mock", folder, dir, env, "node", "--require", preload, "main.js")
 		if err != nil {
 			return err
 		}

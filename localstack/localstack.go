@@ -29,7 +29,7 @@ func startNative(ctx context.Context, o Options) (Clients, func() error, error) 
 	}
 	var p *process
 	var c Clients
-	err = onFreePorts(1, func(ports []string) error {
+	err = onFreePorts(ctx, 1, func(ports []string) error {
 		folder, err := os.MkdirTemp("", "runnel-localstack-*")
 		if err != nil {
 			return err
@@ -50,7 +50,7 @@ func startNative(ctx context.Context, o Options) (Clients, func() error, error) 
 			"NODE_OPTIONS=--require " + filepath.Join(folder, "loopback.js"),
 			"RUNNEL_JAVA=" + java, "RUNNEL_DYNAMODB_LOCAL=" + o.path(dynamoDBLocal),
 		}
-		p, err = launch(o, "localstack", folder, folder, env,
+		p, err = launch(ctx, o, "localstack", folder, folder, env,
 			o.path(localStack, "venv", "bin", "python"), "-c", localStackMain)
 		if err != nil {
 			return err

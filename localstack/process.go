@@ -28,9 +28,10 @@ type process struct {
 }
 
 // launch starts argv in dir, with env added to this process's environment. The part finds folder in TMPDIR.
-func launch(o Options, name, folder, dir string, env []string, argv ...string) (*process, error) {
+func launch(ctx context.Context, o Options, name, folder, dir string, env []string, argv ...string) (*process, error) {
 	p := &process{name: name, folder: folder, tail: &tail{next: o.Log}, done: make(chan struct{})}
-	p.cmd = exec.Command("/bin/sh", append([]string{"-c", supervise, name, folder}, argv...)...)
+	// It outlives the start, whose context this is.
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", append([]string{"-c", supervise, name, folder}, argv...)...)
 	p.cmd.Dir = dir
 	p.cmd.Env = append(append(os.Environ(), "TMPDIR="+folder), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.tail, p.tail
@@ -100,12 +101,12 @@ func await(ctx context.Context, o Options, p *process, name string, probe func(c
 
 // freePort finds a port that nothing on loopback uses. It stays below the range from which systems take the ports of
 // outgoing connections, which could occupy it before the part listens.
-func freePort() (string, error) {
+func freePort(ctx context.Context) (string, error) {
 	var err error
 	for range 100 {
 		port := strconv.Itoa(16000 + rand.IntN(16000))
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
 			return port, l.Close()
 		}
 	}

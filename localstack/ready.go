@@ -12,14 +12,14 @@ import (
 
 // onFreePorts calls start with n ports, and again with others if the part ends before it answers, as it does when
 // someone else took a port in between.
-func onFreePorts(n int, start func(ports []string) error) error {
+func onFreePorts(ctx context.Context, n int, start func(ports []string) error) error {
 	const attempts = 3
 	var errs []error
 	for range attempts {
 		ports := make([]string, n)
 		for i := range ports {
 			var err error
-			if ports[i], err = freePort(); err != nil {
+			if ports[i], err = freePort(ctx); err != nil {
 				return err
 			}
 		}

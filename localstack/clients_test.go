@@ -1,0 +1,109 @@
+package localstack
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if orphan() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// service answers every call with an empty document, and without reading the request.
+func service(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		_, _ = io.WriteString(w, "{}")
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func local(t *testing.T, at endpoints) Clients {
+	t.Helper()
+	c := localClients(at)
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+func TestAnswersThatOvertakeTheirRequestsAreNoErrors(t *testing.T) {
+	c := local(t, endpoints{Kinesis: service(t)})
+	client := c.Kinesis(func(o *kinesis.Options) { o.RetryMaxAttempts = 1 })
+	name := "stream"
+	for range 1000 {
+		_, err := client.PutRecord(t.Context(), &kinesis.PutRecordInput{
+			StreamName: &name, PartitionKey: &name, Data: make([]byte, 8<<10),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type closing struct {
+	io.Reader
+	closed int
+}
+
+func (c *closing) Close() error { c.closed++; return nil }
+
+func TestWholeBodyLeavesTheRequestAsItIs(t *testing.T) {
+	body := &closing{Reader: strings.NewReader("body")}
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://localhost", body)
+	before := req.Body
+	var sent []byte
+	_, err := wholeBody{roundTripper(func(r *http.Request) (*http.Response, error) {
+		first, _ := io.ReadAll(r.Body)
+		again, _ := r.GetBody()
+		second, _ := io.ReadAll(again)
+		sent = append(first, second...)
+		return nil, errors.ErrUnsupported
+	})}.RoundTrip(req)
+	if !errors.Is(err, errors.ErrUnsupported) || !bytes.Equal(sent, []byte("bodybody")) || req.Body != before || body.closed != 1 {
+		t.Errorf("sent %q, %v, changed %t, closed %d times", sent, err, req.Body != before, body.closed)
+	}
+}
+
+func TestThroughWrapsWhatWasWrapped(t *testing.T) {
+	var order []string
+	note := func(name string) func(http.RoundTripper) http.RoundTripper {
+		return func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				order = append(order, name)
+				return next.RoundTrip(r)
+			})
+		}
+	}
+	plain := local(t, endpoints{DynamoDB: service(t)})
+	both := plain.Through(note("inner")).Through(note("outer"))
+	if _, err := both.DynamoDB().ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plain.DynamoDB().ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(order, " "); got != "outer inner" {
+		t.Errorf("requests passed %q", got)
+	}
+}
+
+func TestServiceThatIsNotThereSaysHowToHaveIt(t *testing.T) {
+	c := local(t, endpoints{DynamoDB: service(t)})
+	_, err := c.Kinesis(func(o *kinesis.Options) { o.RetryMaxAttempts = 1 }).ListStreams(t.Context(), nil)
+	if err == nil || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL_KINESIS") {
+		t.Errorf("got %v", err)
+	}
+}
