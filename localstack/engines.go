@@ -16,41 +16,35 @@ var loopback []byte
 var javaFlags = []string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx256m"}
 
 // startEngines starts both engines, at once.
-func startEngines(ctx context.Context, o Options) (Clients, func() error, error) {
+func startEngines(ctx context.Context, o Options) (Clients, []*process, error) {
 	var (
-		wg   sync.WaitGroup
-		k    *engine
-		d    *DynamoDB
-		errK error
-		errD error
+		wg       sync.WaitGroup
+		kinesis  Clients
+		mock     *process
+		d        *DynamoDB
+		errMock  error
+		errLocal error
 	)
-	wg.Go(func() { k, errK = startKinesis(ctx, o) })
-	wg.Go(func() { d, errD = StartDynamoDB(ctx, o) })
+	wg.Go(func() { kinesis, mock, errMock = startKinesis(ctx, o) })
+	wg.Go(func() { d, errLocal = StartDynamoDB(ctx, o) })
 	wg.Wait()
-	if err := errors.Join(errK, errD); err != nil {
-		if errK == nil {
-			err = errors.Join(err, k.stop())
-		}
-		if errD == nil {
-			err = errors.Join(err, d.Close())
-		}
-		return Clients{}, nil, err
+	switch {
+	case errMock != nil && errLocal != nil:
+		return Clients{}, nil, errors.Join(errMock, errLocal)
+	case errMock != nil:
+		return Clients{}, nil, errors.Join(errMock, d.Close())
+	case errLocal != nil:
+		return Clients{}, nil, errors.Join(errLocal, mock.stop())
 	}
-	at := d.at
-	at.Kinesis = k.url
-	stop := func() error { return errors.Join(k.stop(), d.Close()) }
-	return localClients(at), stop, nil
-}
-
-type engine struct {
-	*process
-	url string
+	c := localClients(endpoints{Kinesis: kinesis.at.Kinesis, DynamoDB: d.at.DynamoDB, Streams: d.at.Streams})
+	return c, []*process{mock, d.part}, nil
 }
 
 // startKinesis starts kinesis-mock. Its streams are ready, split and merged in 10 ms.
-func startKinesis(ctx context.Context, o Options) (*engine, error) {
-	var e *engine
-	return e, onFreePorts(ctx, 2, func(ports []string) error {
+func startKinesis(ctx context.Context, o Options) (Clients, *process, error) {
+	var c Clients
+	var p *process
+	err := onFreePorts(ctx, 2, func(ports []string) error {
 		folder, err := os.MkdirTemp("", "runnel-kinesis-*")
 		if err != nil {
 			return err
@@ -71,11 +65,12 @@ func startKinesis(ctx context.Context, o Options) (*engine, error) {
 		}
 		// It reads server.json from its working directory.
 		dir := o.path(kinesisMock, "node_modules", "kinesis-local")
-		p, err := launch(ctx, o, "kinesis-mock", folder, dir, env, "node", "--require", preload, "main.js")
+		p, err = launch(ctx, o, "kinesis-mock", folder, dir, env, "node", "--require", preload, "main.js")
 		if err != nil {
 			return err
 		}
-		e = &engine{p, "http://127.0.0.1:" + ports[0]}
-		return p.ready(ctx, o, localClients(endpoints{Kinesis: e.url}))
+		c = localClients(endpoints{Kinesis: "http://127.0.0.1:" + ports[0]})
+		return p.ready(ctx, o, c)
 	})
+	return c, p, err
 }

@@ -22,7 +22,7 @@ const kinesisMockVersion = "0.6.2"
 
 // startNative starts LocalStack's own process, which starts the engines. Its file system is laid out anew each time,
 // in a temporary folder with links to what is installed, so that several can run.
-func startNative(ctx context.Context, o Options) (Clients, func() error, error) {
+func startNative(ctx context.Context, o Options) (Clients, []*process, error) {
 	java, err := exec.LookPath("java")
 	if err != nil {
 		return Clients{}, nil, fmt.Errorf("localstack: %w: %w", ErrMissing, err)
@@ -62,7 +62,7 @@ func startNative(ctx context.Context, o Options) (Clients, func() error, error) 
 	if err != nil {
 		return Clients{}, nil, err
 	}
-	return c, p.stop, nil
+	return c, []*process{p}, nil
 }
 
 // layOut makes LocalStack find its engines where it would have downloaded them to.

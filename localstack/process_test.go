@@ -56,6 +56,7 @@ func running(t *testing.T, r io.Reader) {
 }
 
 func TestStopEndsTheWholeGroupAndRemovesItsFolder(t *testing.T) {
+	t.Parallel()
 	r, w := io.Pipe()
 	p := start(t, w, family)
 	running(t, r)
@@ -69,6 +70,7 @@ func TestStopEndsTheWholeGroupAndRemovesItsFolder(t *testing.T) {
 }
 
 func TestGroupEndsWithItsPart(t *testing.T) {
+	t.Parallel()
 	p := start(t, io.Discard, "sleep 1000 & exit 3")
 	<-p.done
 	gone(t, p.cmd.Process.Pid)
@@ -78,6 +80,7 @@ func TestGroupEndsWithItsPart(t *testing.T) {
 }
 
 func TestGroupEndsWhenItsSupervisorIsKilled(t *testing.T) {
+	t.Parallel()
 	r, w := io.Pipe()
 	p := start(t, w, family)
 	running(t, r)
@@ -111,6 +114,7 @@ func orphan() bool {
 }
 
 func TestGroupEndsWhenTheTestIsKilled(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "folder")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)

@@ -49,7 +49,8 @@ type Stack struct {
 	// Kind is the kind that was chosen: never Auto.
 	Kind Kind
 
-	stop func() error
+	parts     []*process
+	container func() error // ends the container; nil if there is none
 }
 
 // Start chooses a kind of stack, starts it and returns once every service answers. ctx and Options.Timeout bound the
@@ -60,16 +61,16 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{Kind: kind, stop: func() error { return nil }}
+	s := &Stack{Kind: kind}
 	switch kind {
 	case Environment:
 		s.Clients, err = fromEnvironment(ctx, o)
 	case Docker:
-		s.Clients, s.stop, err = startDocker(ctx, o)
+		s.Clients, s.container, err = startDocker(ctx, o)
 	case Native:
-		s.Clients, s.stop, err = startNative(ctx, o)
+		s.Clients, s.parts, err = startNative(ctx, o)
 	case Engines:
-		s.Clients, s.stop, err = startEngines(ctx, o)
+		s.Clients, s.parts, err = startEngines(ctx, o)
 	}
 	if err != nil {
 		return nil, err
@@ -80,7 +81,14 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 // Close ends what Start started and removes its files. Data is lost. A stack of the environment stays as it is.
 func (s *Stack) Close() error {
 	s.CloseIdleConnections()
-	return s.stop()
+	var errs []error
+	for _, p := range s.parts {
+		errs = append(errs, p.stop())
+	}
+	if s.container != nil {
+		errs = append(errs, s.container())
+	}
+	return errors.Join(errs...)
 }
 
 func (o Options) facts(ctx context.Context) facts {
