@@ -1,0 +1,328 @@
+package ddblease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/runnelhq/runnel/lease"
+)
+
+func row(version uint64) lease.Row {
+	return lease.Row{Key: "app/S/i/shard", Version: version, Cursor: "kept", Value: []byte(`{"owner":"é"}`)}
+}
+
+func TestAWriteIsOneConditionalRequest(t *testing.T) {
+	const key = `"g":{"S":"app/S/i/"},"k":{"S":"shard"}`
+	for name, c := range map[string]struct {
+		write func(*Store) []error
+		want  string
+	}{
+		"create": {func(s *Store) []error { return s.Put(t.Context(), []lease.Row{row(0)}) }, `{"TableName":"leases",
+			"Item":{` + key + `,"v":{"N":"1"},"c":{"S":"kept"},"b":{"S":"{\"owner\":\"é\"}"}},
+			"ConditionExpression":"attribute_not_exists(g)", "ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`},
+		"update": {func(s *Store) []error { return s.Put(t.Context(), []lease.Row{row(7)}) }, `{"TableName":"leases",
+			"Item":{` + key + `,"v":{"N":"8"},"c":{"S":"kept"},"b":{"S":"{\"owner\":\"é\"}"}},
+			"ConditionExpression":"v = :v", "ExpressionAttributeValues":{":v":{"N":"7"}}, "ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`},
+		"update of the highest version": {func(s *Store) []error { return s.Put(t.Context(), []lease.Row{row(math.MaxUint64 - 1)}) }, `{"TableName":"leases",
+			"Item":{` + key + `,"v":{"N":"18446744073709551615"},"c":{"S":"kept"},"b":{"S":"{\"owner\":\"é\"}"}},
+			"ConditionExpression":"v = :v", "ExpressionAttributeValues":{":v":{"N":"18446744073709551614"}}, "ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`},
+		"delete": {func(s *Store) []error { return s.Delete(t.Context(), []lease.Row{row(7)}) }, `{"TableName":"leases",
+			"Key":{` + key + `},
+			"ConditionExpression":"v = :v", "ExpressionAttributeValues":{":v":{"N":"7"}}, "ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`},
+		"delete of nothing": {func(s *Store) []error { return s.Delete(t.Context(), []lease.Row{row(0)}) }, `{"TableName":"leases",
+			"Key":{` + key + `},
+			"ConditionExpression":"attribute_not_exists(g)", "ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, sent := storeOn(in(reply{}), nil)
+			if errs := c.write(s); errs != nil {
+				t.Fatal(errs)
+			}
+			if got := len(sent.ops()); got != 1 {
+				t.Fatalf("sent %v; want one request", sent.ops())
+			}
+			sameJSON(t, name, sent.last().body, c.want)
+		})
+	}
+}
+
+func TestAConflictNamesKeyAndVersions(t *testing.T) {
+	for name, c := range map[string]struct {
+		body, want string
+	}{
+		"another version": {`{"message":"The conditional request failed","Item":` + itemText("app/S/i/shard", 9, "c", `{}`) + `}`, "it has version 9"},
+		"no row":          {`{"message":"The conditional request failed"}`, "it does not exist"},
+		"a corrupt row":   {`{"message":"The conditional request failed","Item":{"g":{"S":"app/S/i/"},"k":{"S":"shard"}}}`, "its item is corrupt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, sent := storeOn(in(reply{code: "ConditionalCheckFailedException", body: c.body}), nil)
+			for what, errs := range map[string][]error{"write": s.Put(t.Context(), []lease.Row{row(7)}), "delete": s.Delete(t.Context(), []lease.Row{row(7)})} {
+				if len(errs) != 1 || !errors.Is(errs[0], lease.ErrConflict) {
+					t.Fatalf("%s: %v; want lease.ErrConflict", what, errs)
+				}
+				for _, want := range []string{`table "leases"`, what + ` "app/S/i/shard" at version 7`, c.want} {
+					if !strings.Contains(errs[0].Error(), want) {
+						t.Errorf("%v; want it to say %q", errs[0], want)
+					}
+				}
+			}
+			if got := len(sent.ops()); got != 2 {
+				t.Errorf("sent %v; want no retry of a conflict", sent.ops())
+			}
+		})
+	}
+}
+
+// Hazard 17: the write was applied, its answer was lost, and the client's retry meets its own version. To say more than ErrConflict would be
+// to assume: the caller reads the row.
+func TestHazard17ALostAnswerIsAConflictAfterTheRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, sent := storeOn(in(
+			reply{lost: io.ErrUnexpectedEOF},
+			reply{code: "ConditionalCheckFailedException", body: `{"message":"The conditional request failed","Item":` + itemText("app/S/i/shard", 8, "kept", `{}`) + `}`},
+		), nil)
+		errs := s.Put(t.Context(), []lease.Row{row(7)})
+		if len(errs) != 1 || !errors.Is(errs[0], lease.ErrConflict) || !strings.Contains(errs[0].Error(), "it has version 8") {
+			t.Fatalf("%v; want lease.ErrConflict and the version that the lost write made", errs)
+		}
+		if got := sent.ops(); len(got) != 2 || sent.requests[0].body != sent.requests[1].body {
+			t.Fatalf("sent %v; want the same request twice", got)
+		}
+	})
+}
+
+func TestAnAnswerThatStaysLostIsNoConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := storeOn(in(reply{lost: io.ErrUnexpectedEOF}), nil)
+		errs := s.Put(t.Context(), []lease.Row{row(7)})
+		if len(errs) != 1 || errs[0] == nil || errors.Is(errs[0], lease.ErrConflict) || !errors.Is(errs[0], io.ErrUnexpectedEOF) {
+			t.Fatalf("%v; want the error of the connection, which says nothing of the row", errs)
+		}
+	})
+}
+
+// Hazard 22: a throttled store.
+func TestHazard22AThrottledRequestIsRetriedAfterAWait(t *testing.T) {
+	for _, code := range []string{"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"} {
+		t.Run(code, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, sent := storeOn(in(reply{code: code}, reply{code: code}, reply{}), nil)
+				begun := time.Now()
+				if errs := s.Put(t.Context(), []lease.Row{row(7)}); errs != nil {
+					t.Fatal(errs)
+				}
+				if len(sent.ops()) != 3 || time.Since(begun) == 0 {
+					t.Fatalf("sent %v in %v; want three requests and waits between", sent.ops(), time.Since(begun))
+				}
+			})
+		})
+	}
+}
+
+func TestHazard22AThrottledStoreKeepsTheDeadline(t *testing.T) {
+	throttled := reply{code: "ThrottlingException"}
+	unprocessed := reply{body: `{"UnprocessedKeys":{"leases":{"Keys":[{"g":{"S":"a/"},"k":{"S":"row"}}]}}}`}
+	for name, c := range map[string]struct {
+		answer reply
+		call   func(context.Context, *Store) error
+	}{
+		"Setup":                        {throttled, func(ctx context.Context, s *Store) error { return s.Setup(ctx) }},
+		"Get":                          {throttled, func(ctx context.Context, s *Store) error { _, err := s.Get(ctx, []string{"a/row"}); return err }},
+		"Get of keys left unprocessed": {unprocessed, func(ctx context.Context, s *Store) error { _, err := s.Get(ctx, []string{"a/row"}); return err }},
+		"List":                         {throttled, func(ctx context.Context, s *Store) error { return last(s.List(ctx, "a/", "")) }},
+		"Put": {throttled, func(ctx context.Context, s *Store) error {
+			return errors.Join(s.Put(ctx, []lease.Row{row(7), row(8)})...)
+		}},
+		"Delete": {throttled, func(ctx context.Context, s *Store) error { return errors.Join(s.Delete(ctx, []lease.Row{row(7)})...) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dead := errors.New("validity ends")
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Second, dead)
+				defer cancel()
+				s, _ := storeOn(in(c.answer), nil)
+				begun := time.Now()
+				var err error
+				for ctx.Err() == nil { // the client gives up after three requests: its caller calls again
+					err = c.call(ctx, s)
+				}
+				if took := time.Since(begun); took != 2*time.Second {
+					t.Errorf("took %v; want to end with its context, after 2s", took)
+				}
+				if !errors.Is(err, dead) || errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrTable) {
+					t.Errorf("%v; want the cause of the context's end", err)
+				}
+			})
+		})
+	}
+}
+
+func TestKeysLeftUnprocessedAreAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := func(items string, names ...string) reply {
+			var keys []string
+			for _, name := range names {
+				keys = append(keys, fmt.Sprintf(`{"g":{"S":"a/"},"k":{"S":%q}}`, name))
+			}
+			return reply{body: fmt.Sprintf(`{"Responses":{"leases":[%s]},"UnprocessedKeys":{"leases":{"ConsistentRead":true,"Keys":[%s]}}}`, items, strings.Join(keys, ","))}
+		}
+		s, sent := storeOn(in(
+			left(itemText("a/2", 5, "c", `2`), "1", "3"),
+			left("", "1", "3"),
+			left("", "1", "3"),
+			left(itemText("a/3", 6, "c", `3`), "1"),
+			reply{body: found(itemText("a/1", 4, "c", `1`))},
+		), nil)
+		begun := time.Now()
+		rows, err := s.Get(t.Context(), []string{"a/1", "a/2", "a/3"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var versions []uint64
+		for _, row := range rows {
+			versions = append(versions, row.Version)
+		}
+		if !slices.Equal(versions, []uint64{4, 5, 6}) {
+			t.Fatalf("versions %v; want 4, 5 and 6", versions)
+		}
+		if len(sent.ops()) != 5 || time.Since(begun) == 0 {
+			t.Fatalf("sent %v in %v; want five requests, and waits where none made headway", sent.ops(), time.Since(begun))
+		}
+		sameJSON(t, "the last request", sent.last().body, `{"RequestItems":{"leases":{"ConsistentRead":true,"Keys":[{"g":{"S":"a/"},"k":{"S":"1"}}]}}}`)
+	})
+}
+
+func TestGetAsksAHundredDifferentKeysAtOnce(t *testing.T) {
+	var most, total atomic.Int64
+	s, _ := storeOn(func(r request) reply {
+		keys := r.in["RequestItems"].(map[string]any)[table].(map[string]any)["Keys"].([]any)
+		seen := map[string]bool{}
+		for _, key := range keys {
+			text := fmt.Sprint(key)
+			if seen[text] {
+				t.Errorf("%s is asked for twice in one request", text)
+			}
+			seen[text] = true
+		}
+		total.Add(int64(len(keys)))
+		most.Store(max(most.Load(), int64(len(keys))))
+		return reply{}
+	}, nil)
+	var keys []string
+	for i := range 250 {
+		keys = append(keys, fmt.Sprintf("a/%d", i), fmt.Sprintf("a/%d", i/2))
+	}
+	rows, err := s.Get(t.Context(), keys)
+	if err != nil || len(rows) != len(keys) {
+		t.Fatalf("%d rows, %v; want %d", len(rows), err, len(keys))
+	}
+	if most.Load() > 100 || total.Load() != 250 {
+		t.Fatalf("up to %d keys a request, %d in all; want 100 and 250", most.Load(), total.Load())
+	}
+}
+
+func TestWritesAreSixteenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		gate := make(chan struct{})
+		s, _ := storeOn(func(request) reply {
+			most.Store(max(most.Load(), now.Add(1)))
+			<-gate
+			now.Add(-1)
+			return reply{}
+		}, nil)
+		rows := make([]lease.Row, 60)
+		for i := range rows {
+			rows[i] = lease.Row{Key: fmt.Sprintf("a/%d", i), Value: []byte(`{}`)}
+		}
+		done := make(chan []error, 1)
+		go func() { done <- s.Put(t.Context(), rows) }()
+		synctest.Wait()
+		if got := now.Load(); got != maxRequests {
+			t.Errorf("%d requests under way; want %d", got, maxRequests)
+		}
+		close(gate)
+		if errs := <-done; errs != nil {
+			t.Fatal(errs)
+		}
+		if got := most.Load(); got > maxRequests {
+			t.Errorf("up to %d requests at once; want %d", got, maxRequests)
+		}
+	})
+}
+
+func TestEachRowHasItsOwnError(t *testing.T) {
+	s, _ := storeOn(func(r request) reply {
+		switch body := r.body; {
+		case strings.Contains(body, "conflict"):
+			return reply{code: "ConditionalCheckFailedException"}
+		case strings.Contains(body, "invalid"):
+			return reply{code: "ValidationException"}
+		}
+		return reply{}
+	}, nil)
+	rows := []lease.Row{{Key: "a/fine"}, {Key: "a/conflict"}, {Key: "a/invalid"}, {Key: "badly named"}, {Key: "a/also-fine"}}
+	errs := s.Put(t.Context(), rows)
+	if len(errs) != 5 || errs[0] != nil || errs[4] != nil {
+		t.Fatalf("%v; want the first and the last written", errs)
+	}
+	if !errors.Is(errs[1], lease.ErrConflict) || errs[2] == nil || errors.Is(errs[2], lease.ErrConflict) || errs[3] == nil || errors.Is(errs[3], lease.ErrConflict) {
+		t.Fatalf("%v; want a conflict and two other errors", errs)
+	}
+	for i, key := range []string{1: "a/conflict", 2: "a/invalid", 3: "badly named"} {
+		if key != "" && !strings.Contains(errs[i].Error(), fmt.Sprintf("%q", key)) {
+			t.Errorf("%v; want it to name %q", errs[i], key)
+		}
+	}
+}
+
+func TestARowThatDynamoDBCannotHoldIsRefused(t *testing.T) {
+	fits := maxItem - len("gkvcb") - len("a/row") - len("kept") - numberSize
+	for name, c := range map[string]struct {
+		row  lease.Row
+		want string
+	}{
+		"no group":        {lease.Row{Key: "row"}, "a group that ends in a slash"},
+		"no name":         {lease.Row{Key: "a/"}, "a group that ends in a slash"},
+		"no key":          {lease.Row{}, "a group that ends in a slash"},
+		"long group":      {lease.Row{Key: strings.Repeat("a", 2048) + "/row"}, "DynamoDB takes 2048 and 1024"},
+		"long name":       {lease.Row{Key: "a/" + strings.Repeat("a", 1025)}, "DynamoDB takes 2048 and 1024"},
+		"key not UTF-8":   {lease.Row{Key: "a/\xff"}, "a key is UTF-8"},
+		"value too large": {lease.Row{Key: "a/row", Cursor: "kept", Value: make([]byte, fits+1)}, "DynamoDB takes 409600"},
+		"value not UTF-8": {lease.Row{Key: "a/row", Value: []byte("\"\xff\"")}, "not UTF-8"},
+		"versions used":   {lease.Row{Key: "a/row", Version: math.MaxUint64}, "versions are used up"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, sent := storeOn(in(reply{}), nil)
+			errs := s.Put(t.Context(), []lease.Row{c.row})
+			if len(errs) != 1 || errs[0] == nil || !strings.Contains(errs[0].Error(), c.want) || !strings.Contains(errs[0].Error(), fmt.Sprintf("%q", c.row.Key)) {
+				t.Fatalf("%.300v; want one error that says %q and names the key", errs, c.want)
+			}
+			if got := sent.ops(); len(got) != 0 {
+				t.Fatalf("sent %v", got)
+			}
+		})
+	}
+	s, _ := storeOn(in(reply{}), nil)
+	if errs := s.Put(t.Context(), []lease.Row{{Key: "a/row", Cursor: "kept", Value: make([]byte, fits)}}); errs != nil {
+		t.Fatalf("%v; want the largest value written", errs)
+	}
+}
+
+func TestTheStoreCopiesItsConfig(t *testing.T) {
+	cfg := Config{MustExist: true}
+	s, _ := storeOn(in(missing), &cfg)
+	cfg.MustExist = false
+	if err := s.Setup(t.Context()); err == nil {
+		t.Fatal("Setup made a table that must exist")
+	}
+}
