@@ -61,8 +61,8 @@ func (d *DynamoDB) Close() error {
 // Rollover closes every open shard of every stream and opens its child, as AWS does about every four hours.
 func (d *DynamoDB) Rollover(ctx context.Context) error { return d.command(ctx, "/rollover") }
 
-// Dilate moves the time of the streams on by by, in whole milliseconds: iterators older than 15 minutes expire,
-// records older than 24 hours are trimmed.
+// Dilate makes the records of every stream older by by, in whole milliseconds and more than none. Iterators taken
+// before expire, however short the time; records older than 24 hours are trimmed; closed shards without others vanish.
 func (d *DynamoDB) Dilate(ctx context.Context, by time.Duration) error {
 	return d.command(ctx, "/dilate/"+strconv.FormatInt(by.Milliseconds(), 10))
 }

@@ -24,7 +24,7 @@ type process struct {
 	cmd    *exec.Cmd
 	alive  io.Closer // closing it, or dying with it open, ends the group
 	tail   *tail
-	done   chan struct{} // closed when the group's leader has ended and the rest was killed
+	done   chan struct{} // closed when the group's leader has ended
 }
 
 // launch starts argv in dir, with env added to this process's environment. The part finds folder in TMPDIR.
@@ -46,8 +46,8 @@ func launch(ctx context.Context, o Options, name, folder, dir string, env []stri
 	}
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // always "killed": the supervisor ends its own group
-		killGroup(p.cmd)
+		// Always "killed": the supervisor ends its own group. If it was killed alone, Wait closes the pipe to the group.
+		_ = p.cmd.Wait()
 	}()
 	return p, nil
 }

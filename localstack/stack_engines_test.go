@@ -38,19 +38,19 @@ func empty(t *testing.T, dir string) {
 	}
 }
 
-// mentioning returns the command lines with dir in them, as each engine's has, from Linux's /proc: a bare machine has
-// no ps.
-func mentioning(t *testing.T, dir string) []string {
+// mentioning returns the command lines with dir in them, as each engine's has, by process, from Linux's /proc: a bare
+// machine has no ps.
+func mentioning(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []string
+	found := make(map[string]string)
 	for _, f := range files {
 		line, err := os.ReadFile(f)
 		if err == nil && bytes.Contains(line, []byte(dir)) { // an error: it ended in between
-			found = append(found, string(line))
+			found[filepath.Base(filepath.Dir(f))] = string(bytes.ReplaceAll(line, []byte{0}, []byte{' '}))
 		}
 	}
 	return found
@@ -86,8 +86,14 @@ func TestNativeStacksServeAndLeaveNothingBehind(t *testing.T) {
 			for _, e := range []string{s.at.Kinesis, s.at.DynamoDB, s.at.Streams} {
 				onLoopbackAlone(t, e)
 			}
-			if got := mentioning(t, dir); len(got) < 2 {
-				t.Errorf("the engines run as %q", got)
+			running := mentioning(t, dir)
+			if len(running) < 2 {
+				t.Errorf("the engines run as %q", running)
+			}
+			for pid := range running { // whatever TMPDIR says
+				if files, err := filepath.Glob("/tmp/hsperfdata_*/" + pid); len(files) != 0 || err != nil {
+					t.Errorf("java wrote %q, %v", files, err)
+				}
 			}
 			if err := s.Close(); err != nil {
 				t.Error(err)
@@ -212,23 +218,31 @@ func TestRolloverClosesTheShardAndOpensItsChild(t *testing.T) {
 	onLoopbackAlone(t, d.admin)
 }
 
-func TestDilateExpiresIterators(t *testing.T) {
+func TestDilateAgesRecordsAndExpiresIterators(t *testing.T) {
 	d := ownDynamoDB(t)
 	stream := streamTable(t, d.Clients)
-	read := func(it *string) error {
-		_, err := d.Streams().GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: it})
-		return err
+	read := func(it *string) (time.Time, error) {
+		got, err := d.Streams().GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: it})
+		if err != nil {
+			return time.Time{}, err
+		}
+		return aws.ToTime(got.Records[0].Dynamodb.ApproximateCreationDateTime), nil
 	}
 	it := iterator(t, d.Clients, stream, shards(t, d.Clients, stream)[0])
-	if err := read(it); err != nil {
+	before, err := read(it)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Dilate(t.Context(), 16*time.Minute); err != nil {
+	if err := d.Dilate(t.Context(), 2*time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	var expired *types.ExpiredIteratorException
-	if err := read(it); !errors.As(err, &expired) {
-		t.Errorf("got %v", err)
+	if _, err := read(it); !errors.As(err, &expired) {
+		t.Errorf("the iterator did not expire: %v", err)
+	}
+	after, err := read(iterator(t, d.Clients, stream, shards(t, d.Clients, stream)[0]))
+	if err != nil || before.Sub(after) != 2*time.Hour {
+		t.Errorf("a record of %s became one of %s, %v", before, after, err)
 	}
 }
 
