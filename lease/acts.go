@@ -1,0 +1,250 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// acts does what the plan says, each time something was learned, until ctx ends or the worker stops.
+func (m *member) acts(ctx context.Context) {
+	for fails := 0; !m.stopped(); {
+		p, now := m.planned()
+		wait := m.cfg.Timing.Poll
+		if p.next > 0 {
+			wait = min(wait, p.next-now)
+		}
+		if err := m.perform(ctx, p); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			fails++
+			m.report(err)
+			wait = m.retries().Delay(fails)
+		} else {
+			fails = 0
+			m.completed(&m.acted)
+		}
+		if m.act.wait(ctx, wait) != nil {
+			return
+		}
+	}
+}
+
+func (m *member) planned() (plan, time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock.mono()
+	m.view.gather(now)
+	held := func(id string) bool { return m.holds[id].until > now }
+	return m.view.plan(m.s.name, m.busy, held, now, m.cfg.Timing), now
+}
+
+func (m *member) perform(ctx context.Context, p plan) error {
+	m.mu.Lock()
+	for _, id := range p.drain {
+		if k := m.works[id]; k != nil && !k.returned {
+			k.lease.drain()
+		}
+	}
+	m.mu.Unlock()
+	var errs []error
+	for batch := range slices.Chunk(p.take, writeBatch) {
+		if m.stopped() {
+			break
+		}
+		errs = append(errs, m.take(ctx, batch))
+	}
+	for batch := range slices.Chunk(p.free, writeBatch) {
+		errs = append(errs, m.free(ctx, batch))
+	}
+	return errors.Join(errs...)
+}
+
+// take takes shards: it reads their rows, then the evidence, and writes those that may be taken.
+func (m *member) take(ctx context.Context, ids []string) error {
+	rows, err := m.fetch(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("lease: take shards: %w", err)
+	}
+	judge, err := m.evidence(ctx, rows) // sent after the rows were read
+	if err != nil {
+		return fmt.Errorf("lease: take shards: %w", err)
+	}
+	m.completed(&m.acted)
+	var writes []Row
+	wanted := make(map[string]shardRow)
+	for _, id := range ids {
+		r, there := rows[id]
+		if !there {
+			continue
+		}
+		next, why := take(r, m.s.name, m.cfg.Incarnation, judge(r))
+		if why != taken {
+			m.log.Debug("lease: not taken", "shard", id, "why", why)
+			continue
+		}
+		wanted[id] = next
+		writes = append(writes, next.listed(next.encode()))
+	}
+	if len(writes) == 0 || !m.s.valid() || m.stopped() {
+		return nil
+	}
+	return m.write(ctx, writes, wanted)
+}
+
+// write sends takes, and starts work on what a read that is sent afterwards shows to be taken: an answer may be lost, and it lacks the cursor.
+func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shardRow) error {
+	answers := m.req.put(ctx, writes...)
+	ids := make([]string, 0, len(wanted))
+	for id := range wanted {
+		ids = append(ids, id)
+	}
+	rows, err := m.fetch(ctx, ids)
+	errs := []error{err}
+	for i, answer := range answers {
+		id, _ := shardID(writes[i].Key)
+		want := wanted[id]
+		row, read := rows[id]
+		switch {
+		case !read && answer == nil:
+			want.version++
+			want.cursor = ""
+			m.begin(ctx, want)
+		case read && row.Owner == m.s.name && row.Epoch == want.Epoch && row.State == open:
+			m.begin(ctx, row)
+		case answer != nil && !errors.Is(answer, ErrConflict):
+			errs = append(errs, answer)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// evidence reads what takes of rows rest on. The reads are sent after those of the rows: a listing from before would lack a session that joined and
+// took meanwhile.
+func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(shardRow) evidence, error) {
+	var owners, parents []string
+	for _, r := range rows {
+		if r.Owner != "" && r.Owner != m.s.name && !slices.Contains(owners, r.Owner) {
+			owners = append(owners, r.Owner)
+		}
+		parents = union(parents, r.Parents)
+	}
+	app, err := m.readOwners(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	found, err := m.fetch(ctx, parents)
+	if err != nil {
+		return nil, err
+	}
+	return func(r shardRow) evidence {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		e := evidence{app: app, running: m.busy(r.ID), parents: make(map[string]parent, len(r.Parents))}
+		if r.Owner != "" {
+			e.owner = m.view.owner(r.Owner, m.clock.mono(), m.cfg.Timing.Expiry)
+		}
+		for _, id := range r.Parents {
+			if p, readable := found[id]; readable {
+				e.parents[id] = m.parent(p)
+			}
+		}
+		return e
+	}, nil
+}
+
+// readOwners reads the application's row and sessions consistently.
+func (m *member) readOwners(ctx context.Context, owners []string) (appRow, error) {
+	found, err := m.fetchSessions(ctx, owners, m.keys.application())
+	if err != nil {
+		return appRow{}, err
+	}
+	row := found[m.keys.application()]
+	if row.Version == 0 {
+		return appRow{}, nil
+	}
+	return decodeApp(row)
+}
+
+// fetchSessions reads sessions consistently and takes them in, missing ones too. It reads rows of other keys with them.
+func (m *member) fetchSessions(ctx context.Context, sessions []string, others ...string) (map[string]Row, error) {
+	names := make([]string, len(sessions))
+	for i, s := range sessions {
+		names[i] = sessionKey(s)
+	}
+	found, err := m.req.get(ctx, append(names, others...)...)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]foundSession, len(names))
+	for i, key := range names {
+		rows[i] = m.decodeSession(found[key])
+	}
+	now := m.clock.mono()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range rows {
+		m.view.session(f.name, f.row, f.odd, now)
+	}
+	return found, nil
+}
+
+// parent judges a parent by its row, which was read as evidence.
+func (m *member) parent(r shardRow) parent {
+	p := parent{epoch: r.Epoch}
+	switch {
+	case r.version == 0 && m.gone.gone(r.ID):
+		p.state = parentGone
+	case r.version == 0:
+		p.state = parentUnknown
+	case r.State == ended:
+		p.state = parentEnded
+	default:
+		p.state = parentOpen
+	}
+	return p
+}
+
+// free gives up rows that name this session although it runs no work on them: an epoch that is over and whose release got lost, or a take that came too
+// late. It is a release at the position that is stored.
+func (m *member) free(ctx context.Context, ids []string) error {
+	rows, err := m.fetch(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("lease: free shards: %w", err)
+	}
+	var writes []Row
+	for id, r := range rows {
+		m.mu.Lock()
+		next, mine := freed(r, m.s.name, m.busy(id))
+		m.mu.Unlock()
+		if mine {
+			writes = append(writes, next.listed(next.encode()))
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	err = errors.Join(m.req.put(ctx, writes...)...)
+	_, readErr := m.fetch(ctx, ids)
+	return errors.Join(err, readErr)
+}
+
+// freeRest frees, at the end, whatever still names this session.
+func (m *member) freeRest(ctx context.Context) error {
+	m.mu.Lock()
+	var ids []string
+	for id, k := range m.view.shards {
+		if k.row.Owner == m.s.name && !m.busy(id) {
+			ids = append(ids, id)
+		}
+	}
+	m.mu.Unlock()
+	var errs []error
+	for batch := range slices.Chunk(ids, writeBatch) {
+		errs = append(errs, m.free(ctx, batch))
+	}
+	return errors.Join(errs...)
+}

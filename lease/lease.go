@@ -1,0 +1,290 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/backoff"
+)
+
+// Lease is the right to work on one shard in one epoch. It ends with [Lease.Release], with [Lease.End], or when it is lost; then the
+// context of the shard's work ends with a cause that wraps [ErrLost]. A lease that has ended stays so: who wants the shard again takes it in a
+// new epoch.
+type Lease struct {
+	shard   Shard
+	start   checkpoint.Start
+	holder  holder
+	session *session
+	keys    keys
+	learn   func(shardRow) // tells the worker what was stored
+
+	draining  chan struct{}
+	drainOnce sync.Once
+	lost      chan struct{} // closed before end is called
+	end       context.CancelCauseFunc
+
+	mu    sync.Mutex
+	row   shardRow // as last known to be stored
+	over  bool     // released, ended or lost: nothing may be dispatched any longer
+	cause error    // why it was lost
+}
+
+// newLease makes the lease of a row that was just taken. end ends the context of its work.
+func newLease(row shardRow, s *session, k keys, learn func(shardRow), end context.CancelCauseFunc) *Lease {
+	return &Lease{
+		shard: Shard{ID: row.ID, Parents: row.Parents, Closed: row.Closed, Meta: row.Meta},
+		start: row.begin(), holder: holder{s.name, row.Epoch, row.Generation},
+		session: s, keys: k, learn: learn,
+		draining: make(chan struct{}), lost: make(chan struct{}), end: end, row: row,
+	}
+}
+
+// Shard is what is worked on. Closed is as it was when the shard was found.
+func (l *Lease) Shard() Shard { return l.shard }
+
+// Epoch rises each time the shard is taken, and from a shard to its descendants.
+func (l *Lease) Epoch() uint64 { return l.holder.epoch }
+
+// Generation rises each time the shard is reset to be processed again.
+func (l *Lease) Generation() uint64 { return l.holder.generation }
+
+// Session names the start of the process that has the lease.
+func (l *Lease) Session() string { return l.holder.session }
+
+// Start is where to begin: after the position that the taking write carried, or where the shard starts.
+func (l *Lease) Start() checkpoint.Start { return l.start }
+
+// Position is the last position known to be stored.
+func (l *Lease) Position() checkpoint.Position { return l.stored().Position }
+
+// Valid tells whether the owner may dispatch, apply or checkpoint now. It does no I/O; ask before each dispatch. Once false it
+// stays false, and the context of the shard's work ends.
+func (l *Lease) Valid() bool {
+	return !l.isOver() && l.timely()
+}
+
+// Draining is closed when the shard is wanted back: stop dispatching, finish what is in flight, Release.
+func (l *Lease) Draining() <-chan struct{} { return l.draining }
+
+// Checkpoint stores p, retrying until it is stored, ctx ends or the lease is lost ([ErrLost]). Calls for one lease must not overlap. A position
+// below the stored one is an error ([ErrPosition]) and is not stored.
+func (l *Lease) Checkpoint(ctx context.Context, p checkpoint.Position) error {
+	if !l.Valid() {
+		return l.failed("checkpoint", ErrLost)
+	}
+	if p == l.Position() {
+		return nil
+	}
+	return l.write(ctx, "checkpoint", l.Valid, false,
+		func(r shardRow) (shardRow, error) { return checkpointed(r, l.holder, p) },
+		func(r shardRow) bool { return l.holder.holds(r) && !r.Position.Before(p) })
+}
+
+// Release stores p and gives the shard up, in one write. After the call, whatever it returned, this epoch is over. A position below the stored one is an
+// error ([ErrPosition]): the shard is given up at the stored one.
+func (l *Lease) Release(ctx context.Context, p checkpoint.Position) error {
+	if !l.finish() {
+		return l.failed("release", ErrLost)
+	}
+	var backwards error
+	if at := l.Position(); p.Before(at) {
+		_, backwards = checkpointed(l.stored(), l.holder, p)
+		p = at
+	}
+	err := l.write(ctx, "release", l.timely, true,
+		func(r shardRow) (shardRow, error) { return released(r, l.holder, p) },
+		func(r shardRow) bool { return settled(r, l.holder, p) })
+	if backwards != nil {
+		err = errors.Join(l.failed("release", backwards), err)
+	}
+	return err
+}
+
+// End creates the leases of the children, then marks the shard as ended at p. After the write of END was sent, whatever the answer, this epoch is over;
+// an error before that leaves the lease as it was. No children is no error: the next listing finds them.
+func (l *Lease) End(ctx context.Context, p checkpoint.Position, children []Shard) error {
+	if !l.Valid() {
+		return l.failed("end", ErrLost)
+	}
+	if _, err := checkpointed(l.stored(), l.holder, p); err != nil {
+		return l.failed("end", err)
+	}
+	ids, rows, err := l.bear(ctx, children)
+	if err != nil {
+		return l.failed("end", err)
+	}
+	if _, err := finished(l.stored(), l.holder, p, ids, rows); err != nil {
+		return l.failed("end", err)
+	}
+	if !l.finish() {
+		return l.failed("end", ErrLost)
+	}
+	return l.write(ctx, "end", l.timely, true,
+		func(r shardRow) (shardRow, error) { return finished(r, l.holder, p, ids, rows) },
+		func(r shardRow) bool { return r.State == ended && settled(r, l.holder, p) })
+}
+
+// finish ends the epoch for its owner, and tells whether it had not ended before.
+func (l *Lease) finish() bool {
+	if !l.Valid() {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.over
+	l.over = true
+	return !was
+}
+
+// lose ends the epoch because another worker owns the shard, or may.
+func (l *Lease) lose(why error) {
+	cause := fmt.Errorf("%w: shard %s, epoch %d: %w", ErrLost, l.shard.ID, l.holder.epoch, why)
+	l.mu.Lock()
+	first := l.cause == nil
+	if first {
+		l.over, l.cause = true, cause
+	}
+	l.mu.Unlock()
+	if first {
+		close(l.lost)
+		l.end(cause)
+	}
+}
+
+// timely tells whether the session is valid; if it is not, the lease is lost.
+func (l *Lease) timely() bool {
+	if l.session.valid() {
+		return true
+	}
+	l.lose(errLapsed)
+	return false
+}
+
+func (l *Lease) drain() { l.drainOnce.Do(func() { close(l.draining) }) }
+
+func (l *Lease) stored() shardRow {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.row
+}
+
+func (l *Lease) store(r shardRow) {
+	l.mu.Lock()
+	l.row = r
+	l.mu.Unlock()
+}
+
+func (l *Lease) isOver() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
+}
+
+// voluntary tells whether work that has returned did so without a reason: the lease was neither wanted back, nor lost, nor did the shard end.
+func (l *Lease) voluntary() bool {
+	select {
+	case <-l.draining:
+		return false
+	case <-l.lost:
+		return false
+	default:
+		return l.stored().State != ended
+	}
+}
+
+// failed names the shard and the operation.
+func (l *Lease) failed(op string, err error) error {
+	l.mu.Lock()
+	cause := l.cause
+	l.mu.Unlock()
+	if errors.Is(err, ErrLost) && cause != nil {
+		err = cause
+	}
+	return fmt.Errorf("lease: %s shard %s in epoch %d: %w", op, l.shard.ID, l.holder.epoch, err)
+}
+
+func (l *Lease) retries() backoff.Policy {
+	return backoff.Policy{Base: l.session.timing.Request / 40, Cap: l.session.timing.Request / 2}
+}
+
+// write stores what step makes of the row, until an answer says that it is stored, or done says so of a read that was sent after a write. It sends nothing
+// that may not be sent: that is asked before each sending.
+func (l *Lease) write(
+	ctx context.Context, op string, may func() bool, listed bool, step func(shardRow) (shardRow, error), done func(shardRow) bool,
+) error {
+	for fails := 1; ; fails++ {
+		next, err := step(l.stored())
+		if err != nil {
+			return l.failed(op, err)
+		}
+		if !may() {
+			return l.failed(op, ErrLost)
+		}
+		row := next.quietly(next.encode())
+		if listed {
+			row.Cursor = ""
+		}
+		err = l.session.req.put(ctx, row)[0]
+		if err == nil {
+			next.version++
+			l.keep(next, listed)
+			return nil
+		}
+		now, readErr := l.read(ctx)
+		switch {
+		case readErr != nil:
+			err = errors.Join(err, readErr)
+		case done(now):
+			l.keep(now, listed)
+			return nil
+		case !l.holder.holds(now):
+			l.lose(fmt.Errorf("the row says owner %q, epoch %d, generation %d, %s", now.Owner, now.Epoch, now.Generation, now.State))
+			return l.failed(op, ErrLost)
+		default:
+			l.store(now)
+		}
+		if waitErr := l.pause(ctx, l.retries().Delay(fails)); waitErr != nil {
+			return l.failed(op, errors.Join(waitErr, err))
+		}
+		l.session.report(l.failed(op, err))
+	}
+}
+
+// keep notes what is stored; the worker hears of it if others shall.
+func (l *Lease) keep(r shardRow, listed bool) {
+	l.store(r)
+	if listed {
+		l.learn(r)
+	}
+}
+
+// read reads the row consistently.
+func (l *Lease) read(ctx context.Context) (shardRow, error) {
+	key := l.stored().key
+	rows, err := l.session.req.get(ctx, key)
+	if err != nil {
+		return shardRow{}, err
+	}
+	if rows[key].Version == 0 {
+		return shardRow{}, nil
+	}
+	return decodeShard(rows[key])
+}
+
+// pause waits before a retry. The end of ctx is its cause; a lease that is lost meanwhile is ErrLost.
+func (l *Lease) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-l.lost:
+		return ErrLost
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,233 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/backoff"
+)
+
+var errNoShards = errors.New("the service did not answer in time")
+
+// lists lists the stream's shards while this worker is the one that does it for all, until ctx ends or the worker stops.
+func (m *member) lists(ctx context.Context) {
+	var next, claimed time.Duration
+	for fails := 0; !m.stopped(); {
+		now := m.clock.mono()
+		wait := m.cfg.Timing.Poll
+		if m.listing(now) {
+			if now >= next {
+				err := m.listOnce(ctx, &claimed)
+				if ctx.Err() != nil {
+					return
+				}
+				next = m.clock.mono() + backoff.Jitter(m.cfg.Timing.List)
+				if err != nil {
+					fails++
+					m.report(err)
+					next = m.clock.mono() + min(m.cfg.Timing.List, m.retries().Delay(fails+3))
+				} else {
+					fails = 0
+				}
+			}
+			wait = next - m.clock.mono()
+		}
+		if m.list.wait(ctx, wait) != nil {
+			return
+		}
+	}
+}
+
+// listing tells whether this worker lists, or shall take that over.
+func (m *member) listing(now time.Duration) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.view
+	if v.app.version == 0 {
+		return false
+	}
+	if v.app.Lister == m.s.name {
+		return true
+	}
+	lister := v.sessions[v.app.Lister]
+	present := lister != nil && (lister.odd || lister.row.version != 0 && lister.row.State == alive && !lister.row.Draining)
+	return !present || now-v.appSince >= m.cfg.Timing.late()
+}
+
+// listOnce claims the listing if that is due, and has a row made for every shard that has none.
+func (m *member) listOnce(ctx context.Context, claimed *time.Duration) error {
+	app, err := m.fetchApp(ctx)
+	if err != nil {
+		return fmt.Errorf("lease: list the shards: %w", err)
+	}
+	if app.version == 0 || app.Incarnation != m.cfg.Incarnation {
+		return nil // the polls see to it
+	}
+	if app.Lister != m.s.name || m.clock.mono()-*claimed >= claimEvery {
+		if app, err = m.claim(ctx, app); err != nil {
+			return err
+		}
+		if app.Lister != m.s.name {
+			return nil
+		}
+		*claimed = m.clock.mono()
+	}
+	if app.Start.Kind() == checkpoint.StartLatest {
+		if app, err = m.pin(ctx, app); err != nil {
+			return err
+		}
+		if app.Start.Kind() == checkpoint.StartLatest {
+			return nil // another worker lists now
+		}
+	}
+	if m.cfg.Incarnated != nil {
+		now, err := m.incarnated(ctx)
+		if err != nil {
+			return err
+		}
+		if now != m.cfg.Incarnation {
+			m.fail(m.otherIncarnation(now))
+			return nil
+		}
+	}
+	return m.sync(ctx, app)
+}
+
+// claim says in the application's row that this worker lists.
+func (m *member) claim(ctx context.Context, app appRow) (appRow, error) {
+	app.Lister = m.s.name
+	app.Claims++
+	return m.updateApp(ctx, app, "claim the listing of shards")
+}
+
+// pin resolves LATEST once for all shards, before any of them has a row.
+func (m *member) pin(ctx context.Context, app appRow) (appRow, error) {
+	limited, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	at, err := m.cfg.Pin(limited, app.Start)
+	if err == nil && at.Kind() == checkpoint.StartLatest {
+		err = errors.New("it is still LATEST")
+	}
+	if err != nil {
+		return app, fmt.Errorf("lease: pin the start %s: %w", app.Start, err)
+	}
+	app.Start = at
+	return m.updateApp(ctx, app, "store the pinned start")
+}
+
+// updateApp writes the application's row and gives what a read that is sent afterwards finds.
+func (m *member) updateApp(ctx context.Context, app appRow, what string) (appRow, error) {
+	err := m.putApp(ctx, app)
+	now, readErr := m.fetchApp(ctx)
+	if readErr != nil || now.version == 0 {
+		return app, fmt.Errorf("lease: %s: %w", what, errors.Join(err, readErr, errUnknown))
+	}
+	if now.Lister != m.s.name || now.Incarnation != m.cfg.Incarnation {
+		return now, nil
+	}
+	if now.version <= app.version {
+		return app, fmt.Errorf("lease: %s: %w", what, err)
+	}
+	return now, nil
+}
+
+// sync lists the stream's shards and makes the rows that are missing. Of a listing that ends with an error it uses what came before. Once a
+// listing came to its end and all its shards have rows, the application's row says so.
+func (m *member) sync(ctx context.Context, app appRow) error {
+	var found []Shard
+	var listErr error
+	for s, err := range patient(ctx, max(m.cfg.Timing.List, askLimit), errNoShards, "lease: list the shards", m.cfg.Shards) {
+		if err == nil {
+			err = checkShard(s)
+		}
+		if err != nil {
+			listErr = errors.Join(listErr, err)
+			continue
+		}
+		found = append(found, s)
+	}
+	if err := errors.Join(listErr, m.makeRows(ctx, app, found)); err != nil {
+		return err
+	}
+	if app.Listed || len(found) == 0 {
+		return nil
+	}
+	app.Listed = true
+	_, err := m.updateApp(ctx, app, "store that the shards were listed")
+	return err
+}
+
+// makeRows makes the rows that shards lack, parents first, and adds parents that a row does not name.
+func (m *member) makeRows(ctx context.Context, app appRow, found []Shard) error {
+	listed := make(map[string]bool, len(found))
+	var news, lacking []Shard
+	m.mu.Lock()
+	for _, s := range found {
+		listed[s.ID] = true
+		if r, ok := m.view.shard(s.ID); !ok {
+			news = append(news, s)
+		} else if _, lacks := withParents(r, s.Parents); lacks {
+			lacking = append(lacking, s)
+		}
+	}
+	m.mu.Unlock()
+	if len(news)+len(lacking) == 0 {
+		return nil
+	}
+	ask := make(map[string]bool)
+	for _, s := range append(news, lacking...) {
+		ask[s.ID] = true
+		for _, id := range s.Parents {
+			ask[id] = true
+		}
+	}
+	rows, err := m.fetch(ctx, slices.Sorted(maps.Keys(ask)))
+	if err != nil {
+		return err
+	}
+	var writes []Row
+	var ids []string
+	for _, s := range append(news, lacking...) {
+		r, readable := rows[s.ID]
+		if !readable {
+			continue
+		}
+		changed := r.version == 0
+		if changed {
+			r = newRow(m.keys.shard(s.ID), s, startOf(app, hasRow(s, rows, listed)), app.Generation)
+		} else {
+			r, changed = withParents(r, s.Parents)
+		}
+		if changed {
+			writes = append(writes, r.listed(r.encode()))
+			ids = append(ids, s.ID)
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	var failed error
+	for _, err := range m.req.put(ctx, writes...) {
+		if err != nil && !errors.Is(err, ErrConflict) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	_, err = m.fetch(ctx, ids)
+	m.act.poke()
+	return errors.Join(failed, err)
+}
+
+// hasRow tells whether a parent of s has a row or gets one now.
+func hasRow(s Shard, rows map[string]shardRow, listed map[string]bool) bool {
+	for _, id := range s.Parents {
+		if rows[id].version != 0 || listed[id] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,244 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/runnelhq/runnel/internal/backoff"
+)
+
+// member is a worker's part in the application during one session.
+type member struct {
+	*worker
+
+	s         *session
+	view      *view // guarded by the worker's mu
+	corrupted map[string]uint64
+
+	stopping chan struct{} // closed when no shard shall be taken any longer
+	stopOnce sync.Once
+	ended    chan struct{} // closed, after why was set, when the application cannot go on
+	endOnce  sync.Once
+	why      error
+
+	lookers, takers sync.WaitGroup
+
+	poll, act, kill, list wake
+	full                  atomic.Bool  // the next poll lists every shard
+	polled, acted         atomic.Int64 // when a round of each was last completed, on the monotonic clock
+}
+
+func newMember(w *worker) *member {
+	m := &member{
+		worker: w, corrupted: make(map[string]uint64),
+		stopping: make(chan struct{}), ended: make(chan struct{}),
+		poll: newWake(), act: newWake(), kill: newWake(), list: newWake(),
+	}
+	m.s = newSession(w.cfg.Worker, w.req, w.cfg.Timing, w.clock)
+	m.view = newView(m.s.name, w.clock.mono())
+	m.s.report, m.s.steady = w.report, m.steady
+	m.full.Store(true)
+	m.completed(&m.polled)
+	m.completed(&m.acted)
+	return m
+}
+
+func (m *member) completed(what *atomic.Int64) { what.Store(int64(m.clock.mono())) }
+
+// steady tells whether this worker polls and takes. One that does not must not heartbeat, so that others take what is meant for it.
+func (m *member) steady(now time.Duration) bool {
+	last := m.polled.Load()
+	if !m.stopped() {
+		last = min(last, m.acted.Load())
+	}
+	return now-time.Duration(last) < m.cfg.Timing.Expiry
+}
+
+// serve has one session. over is that it is over and another shall follow.
+func (w *worker) serve(ctx context.Context) (over bool, err error) {
+	m := newMember(w)
+	if err := m.s.join(ctx); err != nil {
+		m.leave(context.WithoutCancel(ctx))
+		return errors.Is(err, errOver), nil
+	}
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	var sessions sync.WaitGroup
+	sessions.Go(func() {
+		why := m.s.run(life)
+		end(why)
+		if errors.Is(why, errOver) {
+			m.stop()
+			m.lose(why)
+		}
+	})
+	sessions.Go(func() { m.s.watch(life, func() { m.lose(errLapsed) }) })
+	if err = m.enter(ctx, life); err == nil {
+		w.log.Info("lease: joined", "session", m.s.name)
+		m.start(life)
+		select {
+		case <-ctx.Done():
+		case <-life.Done():
+		case <-m.ended:
+			err = m.why
+		}
+	}
+	over = errors.Is(context.Cause(life), errOver) && ctx.Err() == nil && err == nil
+	if !over {
+		m.s.drain()
+		m.drain()
+		m.takers.Wait()
+		w.working.Wait()
+	}
+	end(nil)
+	m.takers.Wait()
+	m.lookers.Wait()
+	sessions.Wait()
+	if !over {
+		m.leave(context.WithoutCancel(ctx))
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		err = nil
+	}
+	return over, err
+}
+
+// enter waits for the first acknowledged heartbeat, reads or makes the application's row and puts the member's.
+func (m *member) enter(ctx, life context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
+	for !m.s.valid() {
+		if err := m.s.acked.wait(ctx, m.cfg.Timing.Heartbeat); err != nil {
+			return unlessOver(err)
+		}
+	}
+	for fails := 1; ; fails++ {
+		err := m.enterOnce(ctx)
+		if err == nil || errors.Is(err, ErrStream) || errors.Is(err, ErrRow) {
+			return err
+		}
+		m.report(fmt.Errorf("lease: join application %s: %w", m.cfg.App, err))
+		if err := backoff.Wait(ctx, m.retries().Delay(fails)); err != nil {
+			return unlessOver(err)
+		}
+	}
+}
+
+// unlessOver is nil for a session that is over: that is no failure of the application.
+func unlessOver(err error) error {
+	if errors.Is(err, errOver) {
+		return nil
+	}
+	return err
+}
+
+func (m *member) enterOnce(ctx context.Context) error {
+	if err := m.enterApp(ctx); err != nil {
+		return err
+	}
+	return m.putMember(ctx)
+}
+
+// putMember puts the row that says that this session takes part. It has no content that matters: that it is there already is as good.
+func (m *member) putMember(ctx context.Context) error {
+	row := memberRow{head: head{key: m.keys.member(m.s.name)}, Worker: m.cfg.Worker}
+	err := m.req.put(ctx, row.listed(row.encode()))[0]
+	if errors.Is(err, ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// start starts what looks at the others until life ends, and what takes shards until the worker stops.
+func (m *member) start(life context.Context) {
+	m.lookers.Go(func() { m.polls(life) })
+	m.lookers.Go(func() { m.kills(life) })
+	m.lookers.Go(func() { m.gone.run(life, m.act.poke) })
+	m.takers.Go(func() { m.acts(life) })
+	m.takers.Go(func() { m.lists(life) })
+}
+
+// fail ends the run of the application with err, after its shards were released.
+func (m *member) fail(err error) {
+	m.endOnce.Do(func() {
+		m.why = err
+		close(m.ended)
+	})
+}
+
+// stop has nothing taken any longer.
+func (m *member) stop() {
+	m.stopOnce.Do(func() { close(m.stopping) })
+	m.act.poke()
+	m.list.poke()
+}
+
+func (m *member) stopped() bool {
+	select {
+	case <-m.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// drain wants every shard back.
+func (m *member) drain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stop() // with mu held: begin looks at it under the same lock
+	for _, k := range m.works {
+		k.lease.drain()
+	}
+}
+
+// lose ends every lease of this session.
+func (m *member) lose(why error) {
+	m.mu.Lock()
+	leases := make([]*Lease, 0, len(m.works))
+	for _, k := range m.works {
+		if k.lease.session == m.s {
+			leases = append(leases, k.lease)
+		}
+	}
+	m.mu.Unlock()
+	for _, l := range leases {
+		if !l.isOver() {
+			l.lose(why)
+			m.log.Warn("lease: lost", "shard", l.shard.ID, "epoch", l.holder.epoch, "cause", why)
+		}
+	}
+}
+
+// leave frees what still names this session although no work runs on it, and removes its rows. It has the time of one request for all of
+// it: with a store that does not answer, others find out by themselves.
+func (m *member) leave(ctx context.Context) {
+	if m.s.over.Load() {
+		return
+	}
+	ctx, cancel := m.req.bounded(ctx)
+	defer cancel()
+	err := errors.Join(m.freeRest(ctx), m.removeMember(ctx))
+	if m.left() == nil {
+		err = errors.Join(err, m.s.leave(ctx))
+	}
+	if err != nil {
+		m.report(fmt.Errorf("lease: leave application %s: %w", m.cfg.App, err))
+		return
+	}
+	m.log.Info("lease: left", "session", m.s.name)
+}
+
+func (m *member) removeMember(ctx context.Context) error {
+	key := m.keys.member(m.s.name)
+	rows, err := m.req.get(ctx, key)
+	if err != nil || rows[key].Version == 0 {
+		return err
+	}
+	return m.req.remove(ctx, rows[key])[0]
+}

@@ -1,0 +1,162 @@
+package lease
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/runnelhq/runnel/checkpoint"
+)
+
+// ErrPosition is what [Lease.Checkpoint] and [Lease.Release] answer to a position below the stored one, which is never stored.
+var ErrPosition = errors.New("lease: position below the stored one")
+
+// beaten is the session's row with a new heartbeat.
+func beaten(r sessionRow, hb uint64, draining bool) sessionRow {
+	r.HB, r.Draining = hb, draining
+	return r
+}
+
+// killed is the row of a session whose heartbeat hb stood still for the expiry, and false if it moved or there is nothing to kill. Once it is stored the
+// session's next heartbeat fails.
+func killed(r sessionRow, hb uint64) (sessionRow, bool) {
+	if r.version == 0 || r.State != alive || r.HB != hb {
+		return r, false
+	}
+	r.State = dead
+	return r, true
+}
+
+// holder is who may checkpoint: an epoch of a session.
+type holder struct {
+	session           string
+	epoch, generation uint64
+}
+
+func (h holder) holds(r shardRow) bool {
+	return r.version != 0 && r.State == open && r.Owner == h.session && r.Epoch == h.epoch && r.Generation == h.generation
+}
+
+// ownership is what was learned of a row's owner by a read sent after the read of that row.
+type ownership uint8
+
+const (
+	ownerUnknown ownership = iota // no such read, or one that says nothing
+	ownerAlive
+	ownerDead // in state D, or missing for the expiry
+)
+
+// lineage is what was learned of one parent by a read sent after the read of the child's row.
+type lineage uint8
+
+const (
+	parentUnknown lineage = iota // no such read; or no row, and the service still knows the shard, or was not asked
+	parentOpen
+	parentEnded
+	parentGone // no row, and the service no longer knows the shard
+)
+
+// parent is the evidence about one parent.
+type parent struct {
+	state lineage
+	epoch uint64
+}
+
+// evidence is what a take rests on, all of it from consistent reads sent after the read of the row that is taken.
+type evidence struct {
+	app     appRow            // as stored now
+	owner   ownership         // of the session that the row names
+	parents map[string]parent // one of each shard that the row names as a parent
+	running bool              // the taker's process still runs work on the shard, of whatever session
+}
+
+// verdict says why a row is not taken; "" is that it is.
+type verdict string
+
+const (
+	taken        verdict = ""
+	notThere     verdict = "the row is gone"
+	hasEnded     verdict = "the shard has ended"
+	stillRunning verdict = "work of this process still runs on it"
+	otherStream  verdict = "the application reads another incarnation of the stream"
+	ownerLives   verdict = "its owner is not known to be dead"
+	parentsFirst verdict = "not all its parents have ended"
+)
+
+// take is the row as session takes it. A row that names session itself, which runs no work on it, is taken again in a new epoch: the
+// answer to an earlier take was lost.
+func take(r shardRow, session, incarnation string, e evidence) (shardRow, verdict) {
+	switch {
+	case r.version == 0:
+		return r, notThere
+	case r.State == ended:
+		return r, hasEnded
+	case e.running:
+		return r, stillRunning
+	case e.app.version == 0 || e.app.Incarnation != incarnation:
+		return r, otherStream
+	case r.Owner != "" && r.Owner != session && e.owner != ownerDead:
+		return r, ownerLives
+	}
+	epoch := max(r.Epoch, e.app.Floor)
+	for _, id := range r.Parents {
+		p := e.parents[id]
+		if p.state != parentEnded && p.state != parentGone {
+			return r, parentsFirst
+		}
+		epoch = max(epoch, p.epoch)
+	}
+	r.Owner, r.Epoch, r.Next = session, epoch+1, ""
+	return r, taken
+}
+
+// checkpointed is the row with position p. It fails with [ErrLost] or [ErrPosition].
+func checkpointed(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
+	if !h.holds(r) {
+		return r, ErrLost
+	}
+	if p.Before(r.Position) {
+		return r, fmt.Errorf("%w: %s lies before %s", ErrPosition, p, r.Position)
+	}
+	r.Position = p
+	return r, nil
+}
+
+// released is the row with position p and no owner, in one write. It fails as [checkpointed] does.
+func released(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
+	r, err := checkpointed(r, h, p)
+	if err == nil {
+		r.Owner = ""
+	}
+	return r, err
+}
+
+// freed is the row of a session that runs no work on it, without the owner, and false if it is not the session's.
+func freed(r shardRow, session string, running bool) (shardRow, bool) {
+	if r.version == 0 || r.State != open || r.Owner != session || running {
+		return r, false
+	}
+	r.Owner = ""
+	return r, true
+}
+
+// finished is the row of a shard that was read to its end at p. The rows of all children must exist: rows holds those that a read sent after
+// their creation found. It fails as [checkpointed] does.
+func finished(r shardRow, h holder, p checkpoint.Position, children []string, rows map[string]shardRow) (shardRow, error) {
+	for _, id := range children {
+		if c := rows[id]; c.version == 0 || c.State == open && !slices.Contains(c.Parents, r.ID) {
+			return r, fmt.Errorf("lease: shard %s: its child %s has no row that names it: END must wait", r.ID, id)
+		}
+	}
+	r, err := checkpointed(r, h, p)
+	if err == nil {
+		r.State, r.Owner, r.Next, r.Children = ended, "", "", union(r.Children, children)
+	}
+	return r, err
+}
+
+// settled tells whether a row, read after a write by h that carried p was sent, shows that the write was applied or that nothing of it is
+// missing: h no longer holds it and the position is there.
+func settled(r shardRow, h holder, p checkpoint.Position) bool {
+	return r.version != 0 && !h.holds(r) && r.Epoch >= h.epoch && r.Generation == h.generation && !r.Position.Before(p)
+}

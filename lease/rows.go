@@ -1,0 +1,191 @@
+package lease
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/runnelhq/runnel/checkpoint"
+)
+
+// head is what a store keeps of a row beside its value.
+type head struct {
+	key     string
+	version uint64 // 0: the row does not exist
+	cursor  string
+}
+
+func headOf(r Row) head { return head{r.Key, r.Version, r.Cursor} }
+
+// quietly makes a row that keeps its place in listings of changes.
+func (h head) quietly(value []byte) Row { return Row{h.key, h.version, h.cursor, value} }
+
+// listed makes a row whose change others shall see.
+func (h head) listed(value []byte) Row { return Row{h.key, h.version, "", value} }
+
+// The states of a session and of a shard.
+const (
+	alive = "A"
+	dead  = "D"
+
+	open  = "open"
+	ended = "ended"
+)
+
+// sessionRow is one start of a process.
+type sessionRow struct {
+	head
+
+	HB       uint64 // a fresh one with every sending
+	State    string // alive, dead
+	Draining bool   // it gives up its shards and takes none
+	Meta     map[string]string
+
+	others unknown
+}
+
+func (r *sessionRow) fields() []field {
+	return []field{{"hb", &r.HB}, {"state", &r.State}, {"draining", &r.Draining}, {"metadata", &r.Meta}}
+}
+
+func (r sessionRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+func decodeSession(row Row) (sessionRow, error) {
+	r := sessionRow{head: headOf(row)}
+	var err error
+	if r.others, err = decodeFields(row.Value, r.fields()); err != nil {
+		return sessionRow{}, corrupt(row.Key, err)
+	}
+	if r.State != alive && r.State != dead {
+		return sessionRow{}, corrupt(row.Key, fmt.Errorf("state is %q, want %s or %s", r.State, alive, dead))
+	}
+	if r.HB == 0 {
+		return sessionRow{}, corrupt(row.Key, errors.New("hb is 0 or missing"))
+	}
+	return r, nil
+}
+
+// memberRow says by being there that a session takes part in the application. Nothing reads what it holds but operators.
+type memberRow struct {
+	head
+	Worker string
+}
+
+func (r memberRow) encode() []byte { return encodeFields([]field{{"worker", &r.Worker}}, nil) }
+
+// maxEpoch leaves room above every epoch that is read.
+const maxEpoch = 1 << 62
+
+// shardRow is a shard's lease. It carries the position, so that one conditional write advances and fences it.
+type shardRow struct {
+	head
+	ID string // from the key
+
+	Owner      string // a session, or "" for nobody
+	Epoch      uint64 // rises with each take
+	Generation uint64 // rises with each reset
+	Position   checkpoint.Position
+	State      string          // open, ended
+	Next       string          // the session that it is handed to
+	Request    json.RawMessage // what an operator asks of the owner
+	Parents    []string
+	Children   []string
+	Start      checkpoint.Start // where to begin while there is no position; never LATEST
+	Closed     bool             // as it was when the row was made
+	Meta       string
+
+	others unknown
+}
+
+func (r *shardRow) fields() []field {
+	return []field{
+		{"owner", &r.Owner}, {"epoch", &r.Epoch}, {"generation", &r.Generation}, {"position", &r.Position}, {"state", &r.State},
+		{"next", &r.Next}, {"request", &r.Request}, {"parents", &r.Parents}, {"children", &r.Children}, {"start", &r.Start},
+		{"closed", &r.Closed}, {"meta", &r.Meta},
+	}
+}
+
+func (r shardRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+func decodeShard(row Row) (shardRow, error) {
+	r := shardRow{head: headOf(row)}
+	var err error
+	if r.ID, err = shardID(row.Key); err != nil {
+		return shardRow{}, corrupt(row.Key, err)
+	}
+	if r.others, err = decodeFields(row.Value, r.fields()); err != nil {
+		return shardRow{}, corrupt(row.Key, err)
+	}
+	if string(r.Request) == "null" {
+		r.Request = nil
+	}
+	if err := r.check(); err != nil {
+		return shardRow{}, corrupt(row.Key, err)
+	}
+	return r, nil
+}
+
+func (r shardRow) check() error {
+	switch {
+	case r.State != open && r.State != ended:
+		return fmt.Errorf("state is %q, want %s or %s", r.State, open, ended)
+	case r.State == ended && r.Owner != "":
+		return fmt.Errorf("it is %s and owned by %s", ended, r.Owner)
+	case r.Owner != "" && r.Epoch == 0:
+		return fmt.Errorf("it is owned by %s in epoch 0", r.Owner)
+	case r.Epoch > maxEpoch:
+		return fmt.Errorf("epoch %d is out of range", r.Epoch)
+	case r.Start.Kind() == checkpoint.StartLatest:
+		return errors.New("start is LATEST, which is no place")
+	}
+	return nil
+}
+
+// begin is where a new owner begins.
+func (r shardRow) begin() checkpoint.Start {
+	if r.Position.IsZero() {
+		return r.Start
+	}
+	return checkpoint.After(r.Position)
+}
+
+// appRow is the application.
+type appRow struct {
+	head
+
+	Stream      string
+	Incarnation string
+	Generation  uint64
+	Floor       uint64           // no epoch is handed out up to here
+	Start       checkpoint.Start // where shards start that no shard of ours came before; LATEST until the lister has pinned it
+	Paused      bool
+	Lister      string // the session that lists the shards for all
+	Claims      uint64 // rises when Lister says that it is still there
+	Listed      bool   // every shard of a first complete listing has its row
+
+	others unknown
+}
+
+func (r *appRow) fields() []field {
+	return []field{
+		{"stream", &r.Stream}, {"incarnation", &r.Incarnation}, {"generation", &r.Generation}, {"floor", &r.Floor}, {"start", &r.Start},
+		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed},
+	}
+}
+
+func (r appRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+func decodeApp(row Row) (appRow, error) {
+	r := appRow{head: headOf(row)}
+	var err error
+	if r.others, err = decodeFields(row.Value, r.fields()); err != nil {
+		return appRow{}, corrupt(row.Key, err)
+	}
+	if r.Stream == "" {
+		return appRow{}, corrupt(row.Key, errors.New("stream is empty or missing"))
+	}
+	if r.Floor > maxEpoch {
+		return appRow{}, corrupt(row.Key, fmt.Errorf("floor %d is out of range", r.Floor))
+	}
+	return r, nil
+}

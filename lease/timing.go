@@ -1,0 +1,79 @@
+package lease
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Timing is how fast the death of a worker is noticed, and what that costs. The zero value has the defaults. All workers of an
+// application must have the same Expiry.
+//
+// A worker may act on its shards for 0.8·Expiry after it sent the last heartbeat that was acknowledged; others take them after Expiry. The
+// rest covers clocks whose rates differ.
+type Timing struct {
+	Heartbeat time.Duration // between two heartbeats of a session; default 2 s
+	Expiry    time.Duration // without a heartbeat until others may take over; default 10 s
+	Poll      time.Duration // between two looks at the other workers; default 2 s
+	Request   time.Duration // limit of one request to the store; default 2 s
+	List      time.Duration // between two listings of the stream's shards, by one worker for all; default 30 s
+	Settle    time.Duration // how long the set of workers must be unchanged before shards are moved; default 5 s
+}
+
+func (t Timing) withDefaults() Timing {
+	return Timing{
+		Heartbeat: cmp.Or(t.Heartbeat, 2*time.Second),
+		Expiry:    cmp.Or(t.Expiry, 10*time.Second),
+		Poll:      cmp.Or(t.Poll, 2*time.Second),
+		Request:   cmp.Or(t.Request, 2*time.Second),
+		List:      cmp.Or(t.List, 30*time.Second),
+		Settle:    cmp.Or(t.Settle, 5*time.Second),
+	}
+}
+
+// own is how long a session is valid after it sent its last acknowledged heartbeat: two clocks may differ in rate by a ratio of 1.25.
+func (t Timing) own() time.Duration { return t.Expiry / 5 * 4 }
+
+// blind is how long a worker may not have read the sessions before what it saw of their stillness counts no longer: after an outage of
+// the store every heartbeat stood still, and nobody is to be killed for it.
+func (t Timing) blind() time.Duration { return max(t.Expiry/2, t.Poll+t.Poll/10+t.Request) }
+
+// claimEvery is how often the lister says in the application's row that it is still there.
+const claimEvery = time.Minute
+
+// late is how long a claim may be unchanged before another worker lists.
+func (t Timing) late() time.Duration { return claimEvery + 3*t.List }
+
+// fullListing is how often all leases are listed, and not only those that changed.
+func (t Timing) fullListing() time.Duration { return 15 * t.Poll }
+
+// Validate joins every fault of t: it is what [NewCoordinator] refuses, for those who check earlier.
+func (t Timing) Validate() error { return errors.Join(t.withDefaults().faults()...) }
+
+// faults checks t, defaults filled in.
+func (t Timing) faults() []error {
+	var faults []error
+	positive := true
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{{"Heartbeat", t.Heartbeat}, {"Expiry", t.Expiry}, {"Poll", t.Poll}, {"Request", t.Request}, {"List", t.List}, {"Settle", t.Settle}} {
+		if d.d <= 0 {
+			positive = false
+			faults = append(faults, fmt.Errorf("Timing.%s is %v: give a positive duration, or 0 for the default", d.name, d.d))
+		}
+	}
+	if !positive {
+		return faults
+	}
+	if busy := 2*t.Heartbeat + t.Request; busy >= t.own() {
+		faults = append(faults, fmt.Errorf(
+			"Timing.Expiry is %v: 2·Heartbeat + Request is %v and must be less than 0.8·Expiry, %v, or one slow request loses every shard: raise Expiry, or lower Heartbeat or Request",
+			t.Expiry, busy, t.own()))
+	}
+	if t.Poll > t.Expiry/2 {
+		faults = append(faults, fmt.Errorf("Timing.Poll is %v, more than half of Expiry, %v: a worker that looks so rarely cannot tell who is alive: lower Poll or raise Expiry", t.Poll, t.Expiry))
+	}
+	return faults
+}

@@ -1,0 +1,210 @@
+package lease
+
+import (
+	"slices"
+	"time"
+)
+
+// view is what one worker knows of its application. Listings are hints: they may be old and miss rows. It is plain data; its times are of the worker's
+// monotonic clock, taken after the read returned.
+type view struct {
+	me       string // this worker's session: a listing that lacks it is old
+	tick     uint64 // counts what was learned, so that an answer to an older question is recognised
+	shards   map[string]*known
+	sessions map[string]*seen
+	members  map[string]bool
+	app      appRow
+	appSince time.Duration // when this version of the application's row was first seen
+	cursor   string        // up to where changes of shards were listed
+	readAt   time.Duration // when the sessions were last read
+	team     []string      // the live members, sorted
+	teamAt   time.Duration // since when they are these
+	unwanted map[string]time.Duration
+}
+
+// known is a shard's row as last heard of.
+type known struct {
+	row  shardRow
+	tick uint64
+}
+
+// seen is another session, or this one, with how long its heartbeat has stood still.
+type seen struct {
+	row   sessionRow    // version 0: it is missing
+	odd   bool          // there, and unreadable: neither alive nor dead
+	since time.Duration // when this hb, or that it is missing, was first seen
+}
+
+func newView(me string, now time.Duration) *view {
+	return &view{
+		me:     me,
+		shards: make(map[string]*known), sessions: make(map[string]*seen), members: make(map[string]bool),
+		unwanted: make(map[string]time.Duration), readAt: now, teamAt: now,
+	}
+}
+
+// shard gives a row, as far as it is known.
+func (v *view) shard(id string) (shardRow, bool) {
+	k, ok := v.shards[id]
+	if !ok {
+		return shardRow{}, false
+	}
+	return k.row, true
+}
+
+// hint takes in a row of a listing.
+func (v *view) hint(r shardRow) {
+	v.cursor = max(v.cursor, r.cursor)
+	if k, ok := v.shards[r.ID]; !ok || r.version > k.row.version {
+		v.learn(r)
+	}
+}
+
+// learn takes in a row that a write of this worker stored.
+func (v *view) learn(r shardRow) {
+	v.tick++
+	v.shards[r.ID] = &known{r, v.tick}
+}
+
+// answer takes in what a consistent read found that was sent at the tick asked. It supersedes all that was known then, and of what was learned
+// since only what is older.
+func (v *view) answer(r shardRow, asked uint64) {
+	if k, ok := v.shards[r.ID]; ok && k.tick > asked && k.row.version >= r.version {
+		return
+	}
+	if r.version == 0 {
+		delete(v.shards, r.ID)
+		return
+	}
+	v.learn(r)
+}
+
+// absent gives the shards that a full listing did not have, although they were known when it began.
+func (v *view) absent(listed map[string]bool, asked uint64) []string {
+	var ids []string
+	for id, k := range v.shards {
+		if !listed[id] && k.tick <= asked {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// session takes in one session's row, that it is missing (version 0), or that its row cannot be read.
+func (v *view) session(name string, r sessionRow, odd bool, now time.Duration) {
+	s, ok := v.sessions[name]
+	switch {
+	case !ok || odd != s.odd:
+		v.sessions[name] = &seen{row: r, odd: odd, since: now}
+	case r.version != 0 && r.version < s.row.version: // an older listing
+	case r.version == 0 && s.row.version == 0: // still missing, or still unreadable
+	case r.version != 0 && s.row.version != 0 && r.HB == s.row.HB:
+		s.row = r
+	default:
+		*s = seen{row: r, since: now}
+	}
+}
+
+// sessionsRead takes in the names of a complete listing of sessions, after its rows. It gives those that are missing although a shard names them: once a
+// consistent read has found such a one missing, it is one whose heartbeat stands still. After too long without a read, every observation begins anew: all
+// stood still while nobody could write.
+func (v *view) sessionsRead(names map[string]bool, now, blind time.Duration) (missing []string) {
+	owners := v.owners()
+	for name := range owners {
+		if !names[name] && name != v.me {
+			missing = append(missing, name)
+		}
+	}
+	for name := range v.sessions {
+		if !names[name] && !owners[name] {
+			delete(v.sessions, name)
+		}
+	}
+	if now-v.readAt > blind {
+		for _, s := range v.sessions {
+			s.since = now
+		}
+	}
+	v.readAt = now
+	slices.Sort(missing)
+	return missing
+}
+
+// owners are the sessions that open shards name.
+func (v *view) owners() map[string]bool {
+	owners := make(map[string]bool)
+	for _, k := range v.shards {
+		if k.row.State == open && k.row.Owner != "" {
+			owners[k.row.Owner] = true
+		}
+	}
+	return owners
+}
+
+// membersRead takes in a complete listing of members.
+func (v *view) membersRead(names map[string]bool) {
+	v.members = names
+	v.members[v.me] = true
+}
+
+// application takes in the application's row.
+func (v *view) application(r appRow, now time.Duration) {
+	if r.version < v.app.version || r.version == v.app.version && v.app.version != 0 {
+		return
+	}
+	v.app, v.appSince = r, now
+}
+
+// gather works out the live members: they take part, their session is alive and they do not drain.
+func (v *view) gather(now time.Duration) {
+	var team []string
+	for name := range v.members {
+		if s := v.sessions[name]; name == v.me || s != nil && s.row.version != 0 && s.row.State == alive && !s.row.Draining {
+			team = append(team, name)
+		}
+	}
+	slices.Sort(team)
+	if !slices.Equal(team, v.team) {
+		v.team, v.teamAt = team, now
+		clear(v.unwanted)
+	}
+}
+
+// owner is what the view says about a session that a row names: what has been seen for the expiry counts.
+func (v *view) owner(name string, now, expiry time.Duration) ownership {
+	s := v.sessions[name]
+	switch {
+	case s == nil || s.odd:
+		return ownerUnknown
+	case s.row.version == 0 && now-s.since >= expiry, s.row.version != 0 && s.row.State == dead:
+		return ownerDead
+	case s.row.version == 0:
+		return ownerUnknown
+	}
+	return ownerAlive
+}
+
+// suspects are the other sessions whose heartbeat has stood still for the expiry and that matter here: members and owners. Those in living are
+// to be killed; missing is that there are others, which are gone: their shards may be taken. next is when to look again.
+func (v *view) suspects(now, expiry, blind time.Duration) (living []string, missing bool, next time.Duration) {
+	next = now + expiry
+	if now-v.readAt > blind {
+		return nil, false, next // what was seen no longer counts; the next listing begins anew
+	}
+	owners := v.owners()
+	for name, s := range v.sessions {
+		due := s.since + expiry
+		switch {
+		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.members[name]:
+		case due > now:
+			next = min(next, due)
+		case s.row.version != 0:
+			living = append(living, name)
+		default:
+			missing = true
+		}
+	}
+	slices.Sort(living)
+	return living, missing, next
+}

@@ -1,0 +1,137 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/runnelhq/runnel/internal/backoff"
+)
+
+// worker is one run of a [Coordinator], across the sessions that it has one after another.
+type worker struct {
+	cfg   Config
+	req   requests
+	keys  keys
+	clock clock
+	log   *slog.Logger
+	gone  *inquiry
+
+	working sync.WaitGroup // calls of Work
+
+	mu    sync.Mutex
+	works map[string]*work // by shard: at most one call of Work, of whatever session
+	holds map[string]hold
+}
+
+// work is one call of Config.Work.
+type work struct {
+	lease    *Lease
+	began    time.Duration
+	returned bool
+	running  <-chan struct{} // after it returned: closed when its last handler has
+}
+
+// hold keeps this worker from a shard whose work returned although it had neither ended nor been lost, so that it does not spin.
+type hold struct {
+	times int
+	until time.Duration
+}
+
+// setupPatience is how long a Setup that fails is repeated: a table takes its time to be made.
+const setupPatience = time.Minute
+
+func newWorker(cfg Config) *worker {
+	w := &worker{
+		cfg: cfg, req: requests{cfg.Store, cfg.Timing.Request}, keys: keys{cfg.App, cfg.Incarnation}, clock: newClock(),
+		log:   cfg.Logger.With("app", cfg.App),
+		works: make(map[string]*work), holds: make(map[string]hold),
+	}
+	w.gone = newInquiry(cfg.Gone, cfg.Timing.List, w.clock, w.report)
+	return w
+}
+
+// report tells of an error that is being retried.
+func (w *worker) report(err error) {
+	w.log.Warn("lease: failed", "error", err)
+	w.cfg.Error(err)
+}
+
+func (w *worker) retries() backoff.Policy {
+	return backoff.Policy{Base: w.cfg.Timing.Poll / 20, Cap: w.cfg.Timing.Poll}
+}
+
+// run has one session after another until ctx ends or the application cannot go on.
+func (w *worker) run(ctx context.Context) error {
+	if err := w.setup(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	for {
+		over, err := w.serve(ctx)
+		if over {
+			w.log.Warn("lease: the session is over, joining anew")
+			continue
+		}
+		return errors.Join(err, w.left())
+	}
+}
+
+// setup makes or checks the storage. A ctx that ends is no error.
+func (w *worker) setup(ctx context.Context) error {
+	deadline := w.clock.mono() + setupPatience
+	for fails := 1; ; fails++ {
+		limited, cancel := context.WithTimeout(ctx, setupPatience)
+		err := w.cfg.Store.Setup(limited)
+		cancel()
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrTable) || fails == 10 || w.clock.mono() >= deadline:
+			return fmt.Errorf("lease: set up the store: %w", err)
+		}
+		w.report(fmt.Errorf("lease: set up the store: %w", err))
+		if backoff.Wait(ctx, w.retries().Delay(fails)) != nil {
+			return nil
+		}
+	}
+}
+
+// busy tells whether work of this process runs on a shard. To be called with mu held.
+func (w *worker) busy(id string) bool {
+	k := w.works[id]
+	if k == nil {
+		return false
+	}
+	if !k.returned {
+		return true
+	}
+	select {
+	case <-k.running:
+		delete(w.works, id)
+		return false
+	default:
+		return true
+	}
+}
+
+// left names the shards whose handlers still run.
+func (w *worker) left() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var ids []string
+	for id := range w.works {
+		if w.busy(id) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	return fmt.Errorf("%w: shards %s are left to expire with the session", ErrRunning, strings.Join(ids, ", "))
+}
