@@ -1,0 +1,187 @@
+//go:build engines
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/runnelhq/runnel/localstack"
+)
+
+// request is one sending of a call to a service, on its way to the endpoint.
+type request struct {
+	Service, Op string // "Kinesis", "DynamoDB" or "DynamoDBStreams", and "GetRecords"
+	Body        []byte
+
+	raw  *http.Request
+	next http.RoundTripper
+}
+
+// send hands the request on.
+func (r *request) send() (*http.Response, error) { return r.next.RoundTrip(r.raw) }
+
+// fault is asked about each sending: it sends the request on, or not, and gives the answer, or another.
+type fault func(r *request) (*http.Response, error)
+
+// through is clients whose requests pass f.
+func through(c localstack.Clients, f fault) localstack.Clients {
+	return c.Through(func(next http.RoundTripper) http.RoundTripper { return faulty{f, next} })
+}
+
+type faulty struct {
+	fault fault
+	next  http.RoundTripper
+}
+
+func (f faulty) RoundTrip(raw *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(raw.Body)
+	if err != nil {
+		return nil, err
+	}
+	again := *raw
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	target, op, _ := strings.Cut(raw.Header.Get("X-Amz-Target"), ".")
+	service, _, _ := strings.Cut(target, "_")
+	return f.fault(&request{service, op, body, &again, f.next})
+}
+
+// refuse answers as the service does when it refuses a call.
+func (r *request) refuse(code, message string) (*http.Response, error) {
+	return r.answer(http.StatusBadRequest, fmt.Sprintf(`{"__type":"com.amazonaws#%s","message":%q}`, code, message))
+}
+
+func (r *request) throttle() (*http.Response, error) {
+	code := "ThrottlingException"
+	if r.Op == "GetRecords" || r.Service == "DynamoDB" {
+		code = "ProvisionedThroughputExceededException"
+	}
+	return r.refuse(code, "slow down")
+}
+
+func (r *request) answer(status int, body string) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: status, Status: strconv.Itoa(status) + " " + http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Type": {r.raw.Header.Get("Content-Type")}, "Date": {time.Now().UTC().Format(http.TimeFormat)}},
+		Body:          io.NopCloser(strings.NewReader(body)),
+		ContentLength: int64(len(body)), Request: r.raw,
+	}, nil
+}
+
+// rewritten sends the request on and changes the text of the answer.
+func (r *request) rewritten(change func(status int, body []byte) []byte) (*http.Response, error) {
+	resp, err := r.send()
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return nil, err
+	}
+	body = change(resp.StatusCode, body)
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	resp.Header.Del("Content-Length")
+	resp.Header.Del("X-Amz-Crc32") // it is of the old text
+	return resp, nil
+}
+
+var (
+	errLost    = errors.New("injected: the answer was lost")
+	errRefused = errors.New("injected: connection refused")
+)
+
+// lose sends the request on and loses the answer.
+func (r *request) lose() (*http.Response, error) {
+	if _, err := r.rewritten(func(_ int, body []byte) []byte { return body }); err != nil {
+		return nil, err
+	}
+	return nil, errLost
+}
+
+// writes tells whether a call changes an item.
+func (r *request) writes() bool {
+	return r.Service == "DynamoDB" && (r.Op == "PutItem" || r.Op == "DeleteItem" || r.Op == "UpdateItem")
+}
+
+// leases tells whether a call is about leases: in these tests those are all calls of DynamoDB but DescribeTable, which sources make as well.
+func (r *request) leases() bool { return r.Service == "DynamoDB" && r.Op != "DescribeTable" }
+
+// late sends requests long after their senders gave up.
+type late struct{ sending sync.WaitGroup }
+
+func newLate(t *testing.T) *late {
+	l := &late{}
+	t.Cleanup(l.sending.Wait)
+	return l
+}
+
+// send fails at once, and sends the request on after a while.
+func (l *late) send(r *request, wait time.Duration) (*http.Response, error) {
+	clone := r.raw.Clone(context.WithoutCancel(r.raw.Context()))
+	l.sending.Go(func() {
+		if after(clone.Context(), wait) != nil {
+			return
+		}
+		if resp, err := r.next.RoundTrip(clone); err == nil { // else the endpoint is gone
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	})
+	return nil, errLost
+}
+
+// chance is a random choice that is the same in each run, as far as the order of calls is.
+type chance struct {
+	mu     sync.Mutex
+	random *rand.Rand
+}
+
+func newChance(seed uint64) *chance { return &chance{random: rand.New(rand.NewPCG(seed, seed))} }
+
+// of is true with probability p.
+func (c *chance) of(p float64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.random.Float64() < p
+}
+
+// gate is a way to an endpoint that can be shut.
+type gate struct {
+	shut    atomic.Bool
+	refused atomic.Int64
+	only    func(r *request) bool // what the gate is for; nil: everything
+}
+
+func (g *gate) fault(r *request) (*http.Response, error) {
+	if g.shut.Load() && (g.only == nil || g.only(r)) {
+		g.refused.Add(1)
+		return nil, errRefused
+	}
+	return r.send()
+}
+
+// countConnections is clients that count the connections that they make.
+func countConnections(c localstack.Clients) (localstack.Clients, *atomic.Int64) {
+	made := new(atomic.Int64)
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if !info.Reused {
+			made.Add(1)
+		}
+	}}
+	return through(c, func(r *request) (*http.Response, error) {
+		r.raw = r.raw.WithContext(httptrace.WithClientTrace(r.raw.Context(), trace))
+		return r.send()
+	}), made
+}

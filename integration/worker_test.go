@@ -1,0 +1,154 @@
+//go:build engines
+
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/lease"
+	"github.com/runnelhq/runnel/lease/ddblease"
+	"github.com/runnelhq/runnel/localstack"
+)
+
+// taskVariable is the environment variable that makes this program a worker. It holds a [task].
+const taskVariable = "RUNNEL_INTEGRATION_TASK"
+
+// task is what a worker process does.
+type task struct {
+	Worker          string
+	Service, Stream string
+	App, Leases     string
+	EveryN          int // 0: a checkpoint after every record
+	Latest          bool
+	Timing          lease.Timing // zero: the defaults
+	Pace            time.Duration
+	State           time.Duration // not 0: how often the process tells of itself
+}
+
+// line is what a worker writes: one of its last fields is set. All workers of a test write into one pipe, which keeps their order and outlives them.
+type line struct {
+	Worker   string
+	Delivery *delivery     `json:",omitempty"`
+	State    *processState `json:",omitempty"`
+	Log      *logged       `json:",omitempty"`
+}
+
+// processState is what must not grow.
+type processState struct {
+	Goroutines  int
+	Connections int64 // made since the start
+}
+
+// logged is what a worker had to say above the level debug.
+type logged struct {
+	Level, Message string
+}
+
+// say writes a line in one piece: it is shorter than what a pipe takes at once.
+func say(l line) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(append(text, '\n'))
+	return err
+}
+
+// work is a worker process, until SIGTERM. It ends at once when the test that started it is gone.
+func work(text string) (code int) {
+	var job task
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	go func() { // it has no end: the process ends first
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := job.run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", job.Worker, err)
+		return 1
+	}
+	return 0
+}
+
+func (job task) run(ctx context.Context) error {
+	services, err := localstack.Start(ctx, localstack.Options{Kind: localstack.Environment})
+	if err != nil {
+		return err
+	}
+	counted, connections := countConnections(services.Clients)
+	s := streamOf(job.Service, job.Stream, counted)
+	cfg := consumer.Config{
+		Name: job.App, Worker: job.Worker,
+		Source: s.source(counted), Leases: ddblease.New(counted.DynamoDB(), job.Leases, nil),
+		Checkpoint: checkpoint.EveryRecord{}, Timing: job.Timing,
+		Handler: consumer.Each(func(ctx context.Context, r consumer.Record) error {
+			if err := after(ctx, job.Pace); err != nil {
+				return err
+			}
+			d, err := deliveryOf(job.Worker, s, r)
+			if err != nil {
+				return err
+			}
+			return say(line{Worker: job.Worker, Delivery: &d})
+		}),
+		Logger: slog.New(saying{worker: job.Worker}),
+	}
+	if job.EveryN > 0 {
+		cfg.Checkpoint = checkpoint.EveryN(job.EveryN)
+	}
+	if job.Latest {
+		cfg.Start = checkpoint.Latest()
+	}
+	var telling sync.WaitGroup
+	life, end := context.WithCancel(ctx)
+	if job.State > 0 {
+		telling.Go(func() {
+			for after(life, job.State) == nil {
+				_ = say(line{Worker: job.Worker, State: &processState{runtime.NumGoroutine(), connections.Load()}}) // the test sees that it is missing
+			}
+		})
+	}
+	err = consumer.Run(ctx, cfg)
+	end()
+	telling.Wait()
+	return err
+}
+
+// saying is a log that tells the test what is above the level debug.
+type saying struct{ worker, attributes string }
+
+func (h saying) Enabled(_ context.Context, l slog.Level) bool { return l > slog.LevelDebug }
+
+func (h saying) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message + h.attributes
+	r.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
+		return true
+	})
+	return say(line{Worker: h.worker, Log: &logged{r.Level.String(), text[:min(len(text), 2000)]}})
+}
+
+func (h saying) WithAttrs(as []slog.Attr) slog.Handler {
+	for _, a := range as {
+		h.attributes += " " + a.String()
+	}
+	return h
+}
+
+func (h saying) WithGroup(string) slog.Handler { return h }
