@@ -99,6 +99,15 @@ func shards(all []delivery) []string {
 	return ids
 }
 
+// owned are the shards of which a worker handled the last record so far.
+func (l *deliveries) owned(worker string) []string {
+	all, owners := l.all(), make(map[string]string)
+	for _, d := range all {
+		owners[d.Shard] = d.Worker
+	}
+	return slices.DeleteFunc(shards(all), func(shard string) bool { return owners[shard] != worker })
+}
+
 // repeats are, by shard, the deliveries of records that were handled before.
 func repeats(all []delivery) map[string]int {
 	type place struct{ shard, position string }
@@ -138,7 +147,7 @@ func (l *deliveries) check(t *testing.T) {
 	checkEpochs(t, all)
 }
 
-// none fails the test if a record was delivered twice.
+// checkNoRepeats fails the test if a record was delivered twice.
 func (l *deliveries) checkNoRepeats(t *testing.T) {
 	t.Helper()
 	if again := repeats(l.all()); len(again) > 0 {
