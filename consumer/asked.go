@@ -21,10 +21,7 @@ func (a *asked) at(p checkpoint.Position) {
 		a.upTo = p
 	}
 	a.mu.Unlock()
-	select {
-	case a.notify <- struct{}{}:
-	default:
-	}
+	signal(a.notify)
 }
 
 // position is the last position asked for.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/runnelhq/runnel/checkpoint"
 )
 
 // Handler processes records. It is called from many goroutines, and never twice at once for one shard.
@@ -72,8 +74,9 @@ func (f each) one(ctx context.Context, r Record) (err error) {
 
 // DecodeError is the failure of a record whose data is not what the handler takes.
 type DecodeError struct {
-	Shard, Position string
-	Err             error
+	Shard    string
+	Position checkpoint.Position
+	Err      error
 }
 
 func (e *DecodeError) Error() string {
@@ -86,10 +89,13 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // JSON is a handler of one record at a time whose data is the JSON text of a T. Data that is none is a [*DecodeError], and handled as any
 // failure: the record is retried and its shard waits.
 func JSON[T any](f func(ctx context.Context, v T, r Record) error) Handler {
+	if f == nil {
+		return each(nil)
+	}
 	return Each(func(ctx context.Context, r Record) error {
 		var v T
 		if err := json.Unmarshal(r.Data, &v); err != nil {
-			return &DecodeError{Shard: r.Shard, Position: r.Position.String(), Err: fmt.Errorf("its data is no JSON of %T: %w", v, err)}
+			return &DecodeError{Shard: r.Shard, Position: r.Position, Err: fmt.Errorf("its data is no JSON of %T: %w", v, err)}
 		}
 		return f(ctx, v, r)
 	})

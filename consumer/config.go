@@ -1,0 +1,201 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/lease"
+)
+
+// Config says what to consume, and how. Name, Source, Leases and Handler are required; the zero value of every other field is its
+// default.
+type Config struct {
+	// Name is the application: workers of one name on one lease store share the shards of one stream. 1 to 200 bytes.
+	Name    string
+	Source  Source
+	Leases  lease.Store
+	Handler Handler
+
+	// Worker is a name for logs and lease rows; it need not be unique. Defaults to the host's name and the process number.
+	Worker string
+	// Start is where to begin on a stream that this application has never read. Defaults to TRIM_HORIZON, the oldest record held. LATEST is resolved
+	// once, when the first worker starts. checkpoint.After is a place in a single shard and is refused.
+	Start checkpoint.Start
+	// Checkpoint is how often positions are stored. Defaults to any of 1,000 records and 5 s.
+	Checkpoint checkpoint.Strategy
+
+	Batch   Batch
+	Failure Failure
+	Flow    Flow
+	Timing  lease.Timing
+	Stop    Stop
+
+	// Logger is told what an operator should know: assignments at Info, troubles at Warn. Defaults to nothing.
+	Logger *slog.Logger
+	Hooks  Hooks
+}
+
+// Batch is how many records a call of the handler gets.
+type Batch struct {
+	// Size is the most records of a call. Defaults to 1 for handlers made by [Each] and what is built on it, and to 1,000 for others; a call
+	// gets what is ready, and is never held back for more.
+	Size int
+}
+
+// Failure is what happens when something cannot be handled. A handler that fails is called again, for ever: its shard waits, and
+// [Hooks.Retried] says so.
+type Failure struct {
+	// Backoff is the longest wait after the first failure of a record; it doubles with each, up to MaxBackoff, and the wait is a random part of it. Default
+	// 100 ms.
+	Backoff time.Duration
+	// MaxBackoff is the longest wait between two attempts. Default 30 s.
+	MaxBackoff time.Duration
+	// OnTrimmed is what to do when records, or a whole shard, are gone before they were read. [Hooks.Gap] is called in any case.
+	OnTrimmed OnTrimmed
+}
+
+// OnTrimmed is what to do about records that are gone.
+type OnTrimmed int
+
+const (
+	// Fail leaves the shard waiting, and says so, until somebody decides: the position stays where it is. The default.
+	Fail OnTrimmed = iota
+	// Skip goes on with the oldest record held, or with the shard's children if the shard is gone.
+	Skip
+)
+
+// Flow bounds what is in flight: read from the source and not settled.
+type Flow struct {
+	// Budget bounds the bytes. Defaults to one of [DefaultBudget] that the consumer has for itself.
+	Budget *Budget
+	// Records bounds the records of a shard. Default 10,000.
+	Records int
+}
+
+// Stop is how much time a shard gets to be given up, when Run's context ends and when the shard is wanted by another worker.
+type Stop struct {
+	// Drain is how long handlers may go on before their contexts end. Default 30 s.
+	Drain time.Duration
+	// Grace is how long handlers have after the end of their contexts, and how long the last write may take. A handler that has not
+	// returned by then is abandoned: its shard is not released but left to expire. Default 5 s.
+	Grace time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Checkpoint == nil {
+		c.Checkpoint = checkpoint.Any{checkpoint.EveryN(1000), checkpoint.Every(5 * time.Second)}
+	}
+	if c.Batch.Size == 0 {
+		c.Batch.Size = 1000
+		if _, ok := c.Handler.(each); ok {
+			c.Batch.Size = 1
+		}
+	}
+	fill(&c.Failure.Backoff, 100*time.Millisecond)
+	fill(&c.Failure.MaxBackoff, 30*time.Second)
+	fill(&c.Flow.Records, 10_000)
+	if c.Flow.Budget == nil {
+		c.Flow.Budget = NewBudget(DefaultBudget)
+	}
+	fill(&c.Stop.Drain, 30*time.Second)
+	fill(&c.Stop.Grace, 5*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) retries() backoff.Policy {
+	return backoff.Policy{Base: c.Failure.Backoff, Cap: c.Failure.MaxBackoff}
+}
+
+// validate joins every fault of a Config that has its defaults.
+func (c Config) validate() error {
+	var faults []error
+	refuse := func(wrong bool, field, problem string, args ...any) {
+		if wrong {
+			faults = append(faults, fmt.Errorf("consumer: Config.%s %s", field, fmt.Sprintf(problem, args...)))
+		}
+	}
+	refuse(c.Name == "", "Name", "is empty: name the application; workers of one name share its shards")
+	refuse(len(c.Name) > 200, "Name", "has %d bytes: use at most 200", len(c.Name))
+	refuse(c.Source == nil, "Source", "is nil: give the stream to read, such as kinesissource.New(client, stream, nil)")
+	refuse(c.Leases == nil, "Leases", "is nil: give the store of leases, such as ddblease.New(client, table, nil)")
+	refuse(noHandler(c.Handler), "Handler", "is nil: give what processes the records, such as consumer.Each(f)")
+	refuse(c.Start.Kind() == checkpoint.StartAfter, "Start", "is %s, a place in a single shard: use the zero Start, checkpoint.Latest or checkpoint.AtTime", c.Start)
+	refuse(c.Start.Kind() == checkpoint.StartAtTime && c.Start.Time().IsZero(), "Start", "is the zero instant: use the zero Start for the oldest record held")
+	refuse(c.Batch.Size < 0, "Batch.Size", "is %d: use 1 or more, or 0 for the default", c.Batch.Size)
+	refuse(c.Failure.Backoff < 0, "Failure.Backoff", "is %v: use a positive duration, or 0 for 100ms", c.Failure.Backoff)
+	refuse(c.Failure.MaxBackoff < c.Failure.Backoff, "Failure.MaxBackoff", "is %v: use at least Failure.Backoff, %v", c.Failure.MaxBackoff, c.Failure.Backoff)
+	refuse(c.Failure.OnTrimmed != Fail && c.Failure.OnTrimmed != Skip, "Failure.OnTrimmed", "is %d: use consumer.Fail or consumer.Skip", c.Failure.OnTrimmed)
+	refuse(c.Flow.Records < 0, "Flow.Records", "is %d: use 1 or more, or 0 for 10000", c.Flow.Records)
+	refuse(c.Flow.Budget.limit < 1, "Flow.Budget", "has no size: make it with consumer.NewBudget")
+	refuse(c.Stop.Drain < 0, "Stop.Drain", "is %v: use a positive duration, or 0 for 30s", c.Stop.Drain)
+	refuse(c.Stop.Grace < 0, "Stop.Grace", "is %v: use a positive duration, or 0 for 5s", c.Stop.Grace)
+	faults = append(faults, strategyFaults("Checkpoint", c.Checkpoint)...)
+	if err := c.Timing.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("consumer: Config.Timing: %w", err))
+	}
+	if v, ok := c.Source.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("consumer: Config.Source: %w", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func noHandler(h Handler) bool {
+	switch h := h.(type) {
+	case nil:
+		return true
+	case each:
+		return h == nil
+	case HandlerFunc:
+		return h == nil
+	}
+	return false
+}
+
+// strategyFaults finds the values of the strategies at hand that could only be mistakes.
+func strategyFaults(field string, s checkpoint.Strategy) []error {
+	wrong := func(format string, args ...any) []error {
+		return []error{fmt.Errorf("consumer: Config.%s %s", field, fmt.Sprintf(format, args...))}
+	}
+	switch s := s.(type) {
+	case nil:
+		return wrong("is nil: name a strategy")
+	case checkpoint.EveryN:
+		if s < 1 {
+			return wrong("is EveryN(%d): use 1 or more", s)
+		}
+	case checkpoint.EveryBytes:
+		if s < 1 {
+			return wrong("is EveryBytes(%d): use 1 or more", s)
+		}
+	case checkpoint.Every:
+		if s <= 0 {
+			return wrong("is Every(%v): use a positive duration, or EveryRecord", time.Duration(s))
+		}
+	case checkpoint.Any:
+		if len(s) == 0 {
+			return wrong("is an empty Any: name a strategy, or use checkpoint.Manual")
+		}
+		var faults []error
+		for i, inner := range s {
+			faults = append(faults, strategyFaults(fmt.Sprintf("%s[%d]", field, i), inner)...)
+		}
+		return faults
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/lease"
+)
+
+// patience is how long Run asks for the stream at its start before it gives up.
+const patience = time.Minute
+
+// ErrRunning is what [Consumer.Run] answers while it runs.
+var ErrRunning = errors.New("consumer: it is running")
+
+// errStreamGone ends the work on a stream that a reader found to be gone.
+var errStreamGone = errors.New("consumer: the stream is gone")
+
+// Consumer reads a stream together with the other workers of its name, and hands the records to its handler.
+type Consumer struct {
+	cfg Config
+
+	mu          sync.Mutex
+	running     bool
+	stream      Stream
+	runners     map[*runner]struct{}
+	restart     context.CancelCauseFunc
+	lastError   error
+	lastErrorAt time.Time
+}
+
+// New checks cfg and starts nothing. The error joins every fault found, each with its field and the fix.
+func New(cfg Config) (*Consumer, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Consumer{cfg: cfg, runners: make(map[*runner]struct{})}, nil
+}
+
+// Run is New and [Consumer.Run].
+func Run(ctx context.Context, cfg Config) error {
+	c, err := New(cfg)
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx)
+}
+
+// Run consumes until ctx ends. Then it drains: handlers finish what they have, the last positions are stored and the shards are given up, so that
+// other workers go on at once and nothing is delivered twice. It always returns: see [Stop].
+//
+// It returns nil after a clean stop, and otherwise says what it gave up. Before that it ends only for what no retry can mend: a stream that
+// is not there ([ErrNoStream]) or was deleted, credentials that are refused at the start ([ErrDenied]), a lease table of another shape
+// ([lease.ErrTable]), a name that belongs to another stream ([lease.ErrStream]). A stream that was made anew under its name is read from its
+// beginning. Run may be called again after it has returned.
+func (c *Consumer) Run(ctx context.Context) error {
+	if !c.begin() {
+		return ErrRunning
+	}
+	defer c.finish()
+	for fails := 1; ; fails++ {
+		st, err := c.identify(ctx)
+		if err != nil {
+			return stopped(ctx, err)
+		}
+		again, err := c.consume(ctx, st)
+		if !again || ctx.Err() != nil {
+			return err
+		}
+		c.failed(Failed{Err: err})
+		if err := backoff.Wait(ctx, c.cfg.retries().Delay(fails)); err != nil {
+			return nil
+		}
+	}
+}
+
+func (c *Consumer) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running {
+		return false
+	}
+	c.running = true
+	return true
+}
+
+func (c *Consumer) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running = false
+}
+
+// stopped is err, or nil if it only says that ctx has ended.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// identify asks which stream has the name now.
+func (c *Consumer) identify(ctx context.Context) (Stream, error) {
+	deadline := time.Now().Add(patience)
+	for fails := 1; ; fails++ {
+		st, err := c.cfg.Source.Stream(ctx)
+		if err == nil {
+			c.mu.Lock()
+			c.stream = st
+			c.mu.Unlock()
+			return st, nil
+		}
+		err = fmt.Errorf("consumer: ask for the stream: %w", err)
+		if errors.Is(err, ErrNoStream) || errors.Is(err, ErrDenied) || ctx.Err() != nil || time.Now().After(deadline) {
+			return Stream{}, err
+		}
+		c.failed(Failed{Err: err})
+		if err := backoff.Wait(ctx, c.cfg.retries().Delay(fails)); err != nil {
+			return Stream{}, err
+		}
+	}
+}
+
+// consume works on one incarnation of the stream. It tells whether to ask again which one there is.
+func (c *Consumer) consume(ctx context.Context, st Stream) (again bool, err error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	c.mu.Lock()
+	c.restart = end
+	c.mu.Unlock()
+	leases, err := lease.NewCoordinator(c.leases(st))
+	if err != nil {
+		return false, fmt.Errorf("consumer: %w", err)
+	}
+	err = leases.Run(ctx)
+	gone := errors.Is(context.Cause(ctx), errStreamGone)
+	switch {
+	case errors.Is(err, lease.ErrRunning):
+		return false, err
+	case gone && err == nil:
+		return true, context.Cause(ctx)
+	case gone:
+		return true, errors.Join(context.Cause(ctx), err)
+	}
+	return errors.Is(err, lease.ErrIncarnation), err
+}
+
+func (c *Consumer) leases(st Stream) lease.Config {
+	src := c.cfg.Source
+	return lease.Config{
+		Store: c.cfg.Leases, App: c.cfg.Name, Worker: c.cfg.Worker,
+		Stream: st.Name, Incarnation: st.Incarnation, Start: c.cfg.Start,
+		Shards: func(ctx context.Context) iter.Seq2[lease.Shard, error] { return src.Shards(ctx, st) },
+		Pin: func(ctx context.Context, at checkpoint.Start) (checkpoint.Start, error) {
+			return src.Pin(ctx, st, at)
+		},
+		Gone: func(ctx context.Context, shard string) (bool, error) { return gone(ctx, src, st, shard) },
+		Incarnated: func(ctx context.Context) (string, error) {
+			now, err := src.Stream(ctx)
+			return now.Incarnation, err
+		},
+		Work: func(ctx context.Context, l *lease.Lease) <-chan struct{} {
+			return newRunner(c, st, l).run(ctx)
+		},
+		Timing: c.cfg.Timing, Logger: c.cfg.Logger,
+		Error: func(err error) { c.failed(Failed{Err: err}) },
+	}
+}
+
+// gone asks the service for a shard that no listing has.
+func gone(ctx context.Context, src Source, st Stream, shard string) (bool, error) {
+	rd, err := src.Open(ctx, st, Shard{ID: shard}, checkpoint.Start{})
+	if errors.Is(err, ErrNoShard) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("consumer: ask for shard %s: %w", shard, err)
+	}
+	return false, rd.Close()
+}
+
+// streamGone has Run ask again which stream there is.
+func (c *Consumer) streamGone(err error) {
+	c.mu.Lock()
+	end := c.restart
+	c.mu.Unlock()
+	end(fmt.Errorf("%w: %w", errStreamGone, err))
+}

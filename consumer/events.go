@@ -1,0 +1,79 @@
+package consumer
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// What happens is logged and told to the hooks here, and nowhere else.
+
+func (c *Consumer) assigned(r *runner) {
+	c.mu.Lock()
+	c.runners[r] = struct{}{}
+	c.mu.Unlock()
+	e := Assigned{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Start: r.lease.Start()}
+	r.log.Info("shard assigned", "start", e.Start.String())
+	tell(c, c.cfg.Hooks.Assigned, e)
+}
+
+func (c *Consumer) lost(r *runner, reason Reason, err error) {
+	c.mu.Lock()
+	delete(c.runners, r)
+	c.mu.Unlock()
+	watermark, _ := r.progress.positions()
+	e := Lost{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Position: watermark, Reason: reason, Err: err}
+	if err == nil {
+		r.log.Info("shard given up", "reason", string(reason), "position", watermark.String())
+	} else {
+		r.log.Warn("shard lost", "reason", string(reason), "position", watermark.String(), "error", err)
+	}
+	tell(c, c.cfg.Hooks.Lost, e)
+}
+
+func (c *Consumer) page(e PageRead) { tell(c, c.cfg.Hooks.Page, e) }
+
+func (c *Consumer) handled(e Handled) { tell(c, c.cfg.Hooks.Handled, e) }
+
+func (c *Consumer) checkpointed(e Checkpointed) { tell(c, c.cfg.Hooks.Checkpointed, e) }
+
+func (c *Consumer) retried(e Retried) {
+	c.remember(e.Err)
+	c.cfg.Logger.Warn("handler failed, its shard waits", "shard", e.Shard, "position", e.Position.String(),
+		"attempt", e.Attempt, "wait", e.Wait, "error", e.Err)
+	tell(c, c.cfg.Hooks.Retried, e)
+}
+
+func (c *Consumer) gap(e Gap) {
+	c.remember(e.Err)
+	c.cfg.Logger.Warn("records were gone before they were read", "shard", e.Shard, "after", e.After.String(),
+		"skipped", e.Skipped, "error", e.Err)
+	tell(c, c.cfg.Hooks.Gap, e)
+}
+
+func (c *Consumer) failed(e Failed) {
+	c.remember(e.Err)
+	c.cfg.Logger.Warn("failed, will be tried again", "shard", e.Shard, "error", e.Err)
+	tell(c, c.cfg.Hooks.Error, e)
+}
+
+func (c *Consumer) remember(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastError, c.lastErrorAt = err, time.Now()
+}
+
+// tell calls a hook, which may be nil, and survives its panic.
+func tell[E any](c *Consumer, hook func(E), e E) {
+	if hook == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err := fmt.Errorf("consumer: the hook for %T panicked: %v\n%s", e, v, debug.Stack())
+			c.remember(err)
+			c.cfg.Logger.Error("hook panicked", "error", err)
+		}
+	}()
+	hook(e)
+}

@@ -1,0 +1,184 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/backoff"
+)
+
+const (
+	smallPage = 16 << 10 // what a shard may always read, and what an idle shard asks for
+	largePage = 4 << 20  // the most that is asked for
+)
+
+// feed reads one shard ahead of its dispatcher, as far as the budget and the bound on records allow.
+type feed struct {
+	r     *runner
+	pages chan Page // one page waits here while one is handled
+
+	after checkpoint.Position // everything up to here was read
+	start checkpoint.Start    // where the next reader opens
+	gap   bool                // the gap at start was told
+	fails int                 // since the last page
+	size  int64               // what the next page may hold
+}
+
+// run reads until the shard's last page was handed over or ctx has ended, and closes pages.
+func (f *feed) run(ctx context.Context) {
+	defer close(f.pages)
+	for ctx.Err() == nil {
+		err := f.read(ctx)
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		f.fails++
+		if f.trouble(ctx, err) {
+			return
+		}
+	}
+}
+
+// read opens the shard and hands its pages over; nil after the last one.
+func (f *feed) read(ctx context.Context) error {
+	rd, err := f.r.source().Open(ctx, f.r.stream, f.r.lease.Shard(), f.start)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", f.start, err)
+	}
+	defer func() {
+		if err := rd.Close(); err != nil {
+			f.r.failed(fmt.Errorf("consumer: shard %s: close its reader: %w", f.r.lease.Shard().ID, err))
+		}
+	}()
+	for {
+		page, err := f.next(ctx, rd)
+		if err != nil {
+			return fmt.Errorf("read after %s: %w", f.start, err)
+		}
+		if f.hand(ctx, page); page.End || ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// next reads a page, and counts it.
+func (f *feed) next(ctx context.Context, rd Reader) (Page, error) {
+	records, err := f.r.records.acquire(ctx, 1, int64(f.r.cfg().Flow.Records), nil)
+	if err != nil {
+		return Page{}, err
+	}
+	bytes, err := f.reserve(ctx)
+	if err != nil {
+		f.r.records.add(-records)
+		return Page{}, err
+	}
+	page, err := rd.Next(ctx, Want{Records: int(records), Bytes: bytes})
+	f.r.records.add(int64(len(page.Records)) - records)
+	f.r.cfg().Flow.Budget.add(page.Bytes - bytes)
+	if err != nil {
+		return Page{}, err
+	}
+	f.fails, f.gap = 0, false
+	f.resize(page.Bytes, bytes)
+	return page, nil
+}
+
+// reserve counts bytes before they are read. A shard that has nothing in flight never waits.
+func (f *feed) reserve(ctx context.Context) (int64, error) {
+	budget := f.r.cfg().Flow.Budget
+	for f.r.inFlight.Load() > 0 {
+		if n, err := budget.acquire(ctx, smallPage, f.size, f.r.settled); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	if n := budget.tryAcquire(smallPage, f.size); n > 0 {
+		return n, nil
+	}
+	budget.add(smallPage)
+	return smallPage, nil
+}
+
+// resize lets pages grow while the shard fills them, and an idle shard hold next to nothing.
+func (f *feed) resize(got, wanted int64) {
+	switch {
+	case got >= wanted/2:
+		f.size = min(4*max(f.size, smallPage), largePage, max(smallPage, f.r.cfg().Flow.Budget.limit/4))
+	case got == 0:
+		f.size = smallPage
+	}
+}
+
+func (f *feed) hand(ctx context.Context, page Page) {
+	if f.after.Before(page.Through) {
+		f.after = page.Through
+	}
+	if !f.after.IsZero() {
+		f.start = checkpoint.After(f.after)
+	}
+	f.r.adopt(page)
+	select {
+	case f.pages <- page:
+	case <-ctx.Done():
+		f.r.settle(page)
+	}
+}
+
+// trouble answers a failure to read, and waits before the next attempt. It gives true if the shard is over for this runner.
+func (f *feed) trouble(ctx context.Context, err error) (over bool) {
+	err = fmt.Errorf("consumer: shard %s: %w", f.r.lease.Shard().ID, err)
+	switch {
+	case errors.Is(err, ErrNoStream):
+		f.r.c.streamGone(err)
+	case errors.Is(err, ErrTrimmed), errors.Is(err, ErrNoShard):
+		if f.skip(ctx, err) {
+			return errors.Is(err, ErrNoShard)
+		}
+	}
+	f.r.failed(err)
+	_ = backoff.Wait(ctx, f.r.cfg().retries().Delay(f.fails)) // run sees the end of ctx
+	return false
+}
+
+// skip tells of a gap, and gets over it if that is the policy.
+func (f *feed) skip(ctx context.Context, err error) bool {
+	skip := f.r.cfg().Failure.OnTrimmed == Skip
+	if !f.gap {
+		f.gap = true
+		f.r.c.gap(Gap{Shard: f.r.lease.Shard().ID, After: f.after, Skipped: skip, Err: err})
+	}
+	if !skip {
+		return false
+	}
+	if errors.Is(err, ErrTrimmed) {
+		f.start = checkpoint.Start{}
+		return true
+	}
+	children, err := f.children(ctx)
+	if err != nil {
+		f.r.failed(err)
+		return false
+	}
+	f.hand(ctx, Page{End: true, Children: children, Behind: -1})
+	return true
+}
+
+// children finds in the listing who continues a shard that is gone.
+func (f *feed) children(ctx context.Context) ([]Shard, error) {
+	id := f.r.lease.Shard().ID
+	var children []Shard
+	for s, err := range f.r.source().Shards(ctx, f.r.stream) {
+		if err != nil {
+			return nil, fmt.Errorf("consumer: list the children of shard %s: %w", id, err)
+		}
+		if slices.Contains(s.Parents, id) {
+			children = append(children, s)
+		}
+	}
+	return children, nil
+}

@@ -1,0 +1,127 @@
+package consumer
+
+import (
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+)
+
+// Hooks are told what happens. Each may be nil. They are called from many goroutines, on the way of the records: they must
+// be quick. A hook that panics is logged and otherwise ignored.
+type Hooks struct {
+	Assigned     func(Assigned)
+	Lost         func(Lost)
+	Page         func(PageRead)
+	Handled      func(Handled)
+	Retried      func(Retried)
+	Checkpointed func(Checkpointed)
+	Gap          func(Gap)
+	Error        func(Failed)
+}
+
+// Assigned: this worker began to work on a shard.
+type Assigned struct {
+	Shard string
+	Epoch uint64
+	Start checkpoint.Start // where it begins
+}
+
+// Lost: this worker no longer works on a shard.
+type Lost struct {
+	Shard    string
+	Epoch    uint64
+	Position checkpoint.Position // up to here the shard was handled by this worker
+	Reason   Reason
+	Err      error // why, unless the shard was released or ended cleanly
+}
+
+// Reason is why a worker no longer works on a shard.
+type Reason string
+
+// The reasons of [Lost].
+const (
+	ReasonReleased  Reason = "released"  // drained and given up, with its last position
+	ReasonEnded     Reason = "ended"     // read to its end
+	ReasonLost      Reason = "lost"      // taken by another worker, or this one cannot know
+	ReasonAbandoned Reason = "abandoned" // a handler ignored the end of its context: the shard is freed when the session expires
+)
+
+// PageRead: a page came from the source.
+type PageRead struct {
+	Shard   string
+	Records int
+	Bytes   int64
+	Behind  time.Duration // how far behind the newest record; negative: unknown
+	End     bool          // the last page of the shard
+}
+
+// Handled: a call of the handler returned, and Records of the shard are done.
+type Handled struct {
+	Shard    string
+	Records  int
+	Position checkpoint.Position // of the last of them
+	Took     time.Duration       // the call
+}
+
+// Retried: a record failed and will be delivered again after Wait. Its shard waits too.
+type Retried struct {
+	Shard    string
+	Position checkpoint.Position // of the record that failed
+	Key      string
+	Attempt  int // how often it was delivered
+	Wait     time.Duration
+	Err      error
+}
+
+// Checkpointed: a position was stored.
+type Checkpointed struct {
+	Shard    string
+	Epoch    uint64
+	Position checkpoint.Position
+	Records  int // that it covers and the one before did not
+}
+
+// Gap: records were gone before they were read.
+type Gap struct {
+	Shard   string
+	After   checkpoint.Position // the last position that was read; zero: none
+	Skipped bool                // whether the consumer goes on behind the gap, or waits: Config.Failure.OnTrimmed
+	Err     error               // wraps ErrTrimmed or ErrNoShard
+}
+
+// Failed: something went wrong that is not a handler's failure, and is tried again.
+type Failed struct {
+	Shard string // "": it concerns no single shard
+	Err   error
+}
+
+// JoinHooks is the hooks that call all of hs, in their order.
+func JoinHooks(hs ...Hooks) Hooks {
+	return Hooks{
+		Assigned:     joined(hs, func(h Hooks) func(Assigned) { return h.Assigned }),
+		Lost:         joined(hs, func(h Hooks) func(Lost) { return h.Lost }),
+		Page:         joined(hs, func(h Hooks) func(PageRead) { return h.Page }),
+		Handled:      joined(hs, func(h Hooks) func(Handled) { return h.Handled }),
+		Retried:      joined(hs, func(h Hooks) func(Retried) { return h.Retried }),
+		Checkpointed: joined(hs, func(h Hooks) func(Checkpointed) { return h.Checkpointed }),
+		Gap:          joined(hs, func(h Hooks) func(Gap) { return h.Gap }),
+		Error:        joined(hs, func(h Hooks) func(Failed) { return h.Error }),
+	}
+}
+
+func joined[E any](hs []Hooks, field func(Hooks) func(E)) func(E) {
+	var fs []func(E)
+	for _, h := range hs {
+		if f := field(h); f != nil {
+			fs = append(fs, f)
+		}
+	}
+	if len(fs) == 0 {
+		return nil
+	}
+	return func(e E) {
+		for _, f := range fs {
+			f(e)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package consumer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+)
+
+// progress is how far one shard is done and stored. The dispatcher moves it forward and the writer stores it; the two share nothing else.
+type progress struct {
+	strategy checkpoint.Strategy
+	window   int // of the strategy; 0: none
+	ask      *asked
+
+	mu        sync.Mutex
+	watermark checkpoint.Position // everything up to here is done
+	stored    checkpoint.Position
+	pending   checkpoint.Progress // done, and not covered by a write that has begun; Age is not kept up
+	since     time.Time           // when the first of pending was done
+	writing   int                 // records that the write under way covers
+	waiting   bool                // the dispatcher waits for a write: it is due whatever the strategy says
+
+	due  chan struct{} // holds one token: the writer should look
+	room chan struct{} // holds one token: a write has ended
+}
+
+func newProgress(s checkpoint.Strategy, at checkpoint.Position, ask *asked) *progress {
+	return &progress{
+		strategy: s, window: checkpoint.Window(s), ask: ask,
+		watermark: at, stored: at,
+		due: make(chan struct{}, 1), room: make(chan struct{}, 1),
+	}
+}
+
+// done moves the watermark to p: records more are done. A position that moves without records counts as one, so that it is stored too.
+func (g *progress) done(p checkpoint.Position, records int, bytes int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.watermark.Before(p) {
+		return
+	}
+	g.watermark = p
+	first := g.pending.Records == 0
+	if first {
+		g.since = time.Now()
+	}
+	g.pending.Records += max(1, records)
+	g.pending.Bytes += bytes
+	if first || g.wait(g.since) == 0 {
+		signal(g.due)
+	}
+}
+
+// wait is how long until a write is due at now. Called with the lock held.
+func (g *progress) wait(now time.Time) time.Duration {
+	if g.pending.Records == 0 {
+		return checkpoint.Never
+	}
+	if wanted := g.ask.position(); g.waiting || g.stored.Before(wanted) && !g.watermark.Before(wanted) {
+		return 0
+	}
+	p := g.pending
+	p.Age = now.Sub(g.since)
+	return g.strategy.Due(p)
+}
+
+// begin starts a write if one is due, and otherwise says how long until one is.
+func (g *progress) begin(now time.Time) (p checkpoint.Position, records int, wait time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if wait = g.wait(now); wait > 0 {
+		return p, 0, wait
+	}
+	g.writing, g.pending = g.pending.Records, checkpoint.Progress{}
+	return g.watermark, g.writing, 0
+}
+
+// end says that the write of p has ended well.
+func (g *progress) end(p checkpoint.Position) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stored, g.writing, g.waiting = p, 0, false
+	signal(g.room)
+}
+
+// admit waits until another record may be handed out: until fewer records than the window are done and not stored. It gives false when stop is closed or
+// ctx has ended.
+func (g *progress) admit(ctx context.Context, stop <-chan struct{}) bool {
+	for {
+		select {
+		case <-stop:
+			return false
+		case <-ctx.Done():
+			return false
+		default:
+		}
+		if g.open() {
+			return true
+		}
+		signal(g.due)
+		select {
+		case <-g.room:
+		case <-stop:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// open tells whether the window has room, and otherwise makes a write due.
+func (g *progress) open() bool {
+	if g.window == 0 {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pending.Records+g.writing < g.window {
+		return true
+	}
+	g.waiting = g.pending.Records > 0
+	return false
+}
+
+func (g *progress) positions() (watermark, stored checkpoint.Position) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.watermark, g.stored
+}
+
+// signal leaves a token in c, which holds one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,265 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/lease"
+)
+
+// ErrDrain is the cause with which a handler's context ends when [Stop.Drain] is over. When the shard is lost, the cause is [lease.ErrLost].
+var ErrDrain = errors.New("consumer: the time for the drain is over")
+
+var errAbandoned = errors.New("consumer: the handler did not return after its context had ended")
+
+// runner works on one shard in one epoch: a feed reads ahead, a dispatcher handles, a writer stores positions. Each is one goroutine.
+type runner struct {
+	c        *Consumer
+	stream   Stream
+	lease    *lease.Lease
+	log      *slog.Logger
+	progress *progress
+	records  *Budget       // bounds the records in flight
+	inFlight atomic.Int64  // records read and not settled
+	settled  chan struct{} // holds one token: nothing is in flight, or was a moment ago
+
+	mu     sync.Mutex
+	behind time.Duration
+	readAt time.Time
+	fail   failing
+}
+
+// failing is the record for which a shard waits; the zero value is none.
+type failing struct {
+	err     error
+	attempt int
+	since   time.Time
+}
+
+func newRunner(c *Consumer, st Stream, l *lease.Lease) *runner {
+	return &runner{
+		c: c, stream: st, lease: l,
+		log:      c.cfg.Logger.With("shard", l.Shard().ID, "epoch", l.Epoch()),
+		progress: newProgress(c.cfg.Checkpoint, l.Position(), newAsked()),
+		records:  NewBudget(int64(c.cfg.Flow.Records)),
+		settled:  make(chan struct{}, 1),
+		behind:   -1,
+	}
+}
+
+func (r *runner) cfg() *Config   { return &r.c.cfg }
+func (r *runner) source() Source { return r.c.cfg.Source }
+
+// run works on the shard until it has ended, is drained, or is lost with ctx. See lease.Config.Work for what it returns.
+func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
+	r.c.assigned(r)
+	handling, endHandling := context.WithCancelCause(ctx)
+	reading, endReading := context.WithCancelCause(ctx)
+	defer endReading(nil)
+	stop := make(chan struct{})
+	f := &feed{
+		r: r, pages: make(chan Page, 1), size: smallPage,
+		after: r.lease.Position(), start: r.lease.Start(),
+	}
+	d := &dispatcher{r: r, stop: stop}
+	fed := spawn(func() { f.run(reading) })
+	dispatched := spawn(func() { d.run(handling, f.pages) })
+	written := spawn(func() { writer{r}.run(ctx, stop) })
+	worked := spawn(func() { // all but the writer have returned
+		<-fed
+		<-dispatched
+		for page := range f.pages {
+			r.settle(page)
+		}
+		endHandling(nil)
+	})
+
+	lost := r.await(ctx, dispatched, written, d)
+	endReading(ErrDrain)
+	close(stop)
+	if !r.returned(worked, endHandling, lost) {
+		r.c.lost(r, ReasonAbandoned, errAbandoned)
+		return both(worked, written)
+	}
+	<-written // it ends on its own: with the store's answer, or with the lease
+	if lost == nil {
+		lost = context.Cause(ctx)
+	}
+	if lost != nil {
+		r.c.lost(r, ReasonLost, lost)
+		return nil
+	}
+	r.giveUp(ctx, d.last)
+	return nil
+}
+
+// await waits until the shard is to be given up: nil if what is in flight may be finished first, and otherwise why it may not.
+func (r *runner) await(ctx context.Context, dispatched, written <-chan struct{}, d *dispatcher) (lost error) {
+	select {
+	case <-r.lease.Draining():
+		return nil
+	case <-written:
+		return lease.ErrLost
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-dispatched:
+		if d.last != nil {
+			return nil
+		}
+	}
+	select { // it stopped because the lease is not valid, which the coordinator is about to say
+	case <-r.lease.Draining():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// returned waits for the feed and the dispatcher: for the whole drain if nothing is lost, and then, their contexts ended, for the grace.
+func (r *runner) returned(worked <-chan struct{}, end context.CancelCauseFunc, lost error) bool {
+	if lost == nil {
+		if within(worked, r.cfg().Stop.Drain) {
+			return true
+		}
+		lost = ErrDrain
+	}
+	end(lost)
+	return within(worked, r.cfg().Stop.Grace)
+}
+
+// giveUp ends the epoch: END after the shard's last page, and otherwise a release.
+func (r *runner) giveUp(ctx context.Context, last *Page) {
+	watermark, _ := r.progress.positions()
+	if last != nil && r.end(ctx, watermark, last.Children) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
+	defer cancel()
+	err := r.lease.Release(ctx, watermark)
+	if err != nil {
+		r.failed(err)
+	}
+	r.c.lost(r, ReasonReleased, err)
+}
+
+// end marks the shard as ended, and tries again until that is stored, or the shard is to be given up.
+func (r *runner) end(ctx context.Context, p checkpoint.Position, children []Shard) bool {
+	for fails := 1; ; fails++ {
+		err := r.lease.End(ctx, p, children)
+		if err == nil {
+			r.c.lost(r, ReasonEnded, nil)
+			return true
+		}
+		r.failed(err)
+		if !r.lease.Valid() {
+			r.c.lost(r, ReasonLost, err)
+			return true
+		}
+		select {
+		case <-r.lease.Draining():
+			return false
+		default:
+		}
+		_ = backoff.Wait(ctx, r.cfg().retries().Delay(fails)) // the next End sees the end of ctx
+	}
+}
+
+// adopt makes the records of a page this shard's, and counts the page as in flight until settle.
+func (r *runner) adopt(page Page) {
+	r.inFlight.Add(int64(len(page.Records)))
+	for i := range page.Records {
+		rec := &page.Records[i]
+		rec.Attempt, rec.Epoch, rec.Generation, rec.ask = 1, r.lease.Epoch(), r.lease.Generation(), r.progress.ask
+	}
+	r.mu.Lock()
+	r.behind, r.readAt = page.Behind, time.Now()
+	r.mu.Unlock()
+	r.c.page(PageRead{
+		Shard: r.lease.Shard().ID, Records: len(page.Records), Bytes: page.Bytes, Behind: page.Behind, End: page.End,
+	})
+}
+
+// settle gives back what a page held. No record of it is used any longer.
+func (r *runner) settle(page Page) {
+	if page.Release != nil {
+		page.Release()
+	}
+	if r.inFlight.Add(-int64(len(page.Records))) == 0 {
+		signal(r.settled)
+	}
+	r.records.add(-int64(len(page.Records)))
+	r.cfg().Flow.Budget.add(-page.Bytes)
+}
+
+func (r *runner) handled(p checkpoint.Position, records int, bytes int64, took time.Duration) {
+	r.progress.done(p, records, bytes)
+	r.mu.Lock()
+	r.fail = failing{}
+	r.mu.Unlock()
+	r.c.handled(Handled{Shard: r.lease.Shard().ID, Records: records, Position: p, Took: took})
+}
+
+func (r *runner) retrying(rec Record, fails int, wait time.Duration, err error) {
+	r.mu.Lock()
+	if fails == 1 {
+		r.fail.since = time.Now()
+	}
+	r.fail.err, r.fail.attempt = err, rec.Attempt
+	r.mu.Unlock()
+	r.c.retried(Retried{
+		Shard: rec.Shard, Position: rec.Position, Key: rec.Key, Attempt: rec.Attempt, Wait: wait, Err: err,
+	})
+}
+
+func (r *runner) stored(p checkpoint.Position, records int) {
+	r.c.checkpointed(Checkpointed{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Position: p, Records: records})
+}
+
+func (r *runner) failed(err error) { r.c.failed(Failed{Shard: r.lease.Shard().ID, Err: err}) }
+
+func (r *runner) status() ShardStatus {
+	watermark, stored := r.progress.positions()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return ShardStatus{
+		Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(),
+		Handled: watermark, Stored: stored, InFlight: int(r.inFlight.Load()),
+		Behind: r.behind, ReadAt: r.readAt,
+		Failing: r.fail.err, Attempt: r.fail.attempt, Since: r.fail.since,
+	}
+}
+
+// spawn runs f in a goroutine and gives what is closed when it has returned.
+func spawn(f func()) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	return done
+}
+
+// both is closed when a and b are.
+func both(a, b <-chan struct{}) <-chan struct{} {
+	return spawn(func() {
+		<-a
+		<-b
+	})
+}
+
+func within(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}

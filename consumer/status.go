@@ -1,0 +1,54 @@
+package consumer
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+)
+
+// Status is what a consumer is doing, for health checks and dashboards.
+type Status struct {
+	Name    string
+	Stream  Stream // zero until the service was asked
+	Running bool   // Run was called and has not returned
+	Shards  []ShardStatus
+	// LastError is the last failure of any kind, also one that was overcome since: compare its time.
+	LastError   error
+	LastErrorAt time.Time
+}
+
+// ShardStatus is one shard that this worker works on.
+type ShardStatus struct {
+	Shard    string
+	Epoch    uint64
+	Handled  checkpoint.Position // everything up to here is done
+	Stored   checkpoint.Position // the last position known to be stored
+	InFlight int                 // records read and not settled
+	Behind   time.Duration       // of the last page behind the newest record; negative: unknown
+	ReadAt   time.Time           // when the last page came; zero: none yet
+	// Failing is the failure for which the shard now waits, nil if it does not, and Since is when it first failed.
+	Failing error
+	Attempt int // how often the failing record was delivered
+	Since   time.Time
+}
+
+// Status is a snapshot. It may be called at any time, from any goroutine.
+func (c *Consumer) Status() Status {
+	c.mu.Lock()
+	s := Status{
+		Name: c.cfg.Name, Stream: c.stream, Running: c.running,
+		LastError: c.lastError, LastErrorAt: c.lastErrorAt,
+	}
+	runners := make([]*runner, 0, len(c.runners))
+	for r := range c.runners {
+		runners = append(runners, r)
+	}
+	c.mu.Unlock()
+	for _, r := range runners {
+		s.Shards = append(s.Shards, r.status())
+	}
+	slices.SortFunc(s.Shards, func(a, b ShardStatus) int { return strings.Compare(a.Shard, b.Shard) })
+	return s
+}
