@@ -4,10 +4,11 @@ import "testing"
 
 // group is exams on one stream. They run in order, and none changes what a later one relies on.
 type group struct {
-	name  string
-	needs []Ability
-	begin func(tb testing.TB, d Driver) *subject
-	exams []exam
+	name   string
+	shards int // how many open shards the stream begins with; 0: the group makes none
+	needs  []Ability
+	begin  func(tb testing.TB, x *subject) // fills the stream; may be nil
+	exams  []exam
 }
 
 type exam struct {
@@ -16,17 +17,27 @@ type exam struct {
 	run   func(tb testing.TB, x *subject)
 }
 
-var groups = []group{}
+func groups() []group {
+	return []group{held(), live(), ended(), merged(), instants(), iterators(), trimmed(), recreated(), aggregated(), missing()}
+}
 
 // run runs all groups; sub runs a part of the test under a name and returns when it has ended.
 func run(tb testing.TB, d Driver, sub func(tb testing.TB, name string, f func(tb testing.TB))) {
 	tb.Helper()
-	for _, g := range groups {
+	for a, why := range d.Lacks {
+		if why == "" {
+			tb.Errorf("Driver.Lacks has %s without a reason", a)
+		}
+	}
+	for _, g := range groups() {
 		if d.lacks(tb, g.name, g.needs) {
 			continue
 		}
 		sub(tb, g.name, func(tb testing.TB) {
-			x := g.begin(tb, d)
+			x := newSubject(tb, d, g.shards)
+			if g.begin != nil {
+				g.begin(tb, x)
+			}
 			for _, e := range g.exams {
 				if !d.lacks(tb, g.name+"/"+e.name, e.needs) {
 					sub(tb, e.name, func(tb testing.TB) { e.run(tb, x) })
