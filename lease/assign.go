@@ -35,7 +35,9 @@ func assign(members []string, shards []holding) map[string]string {
 	}
 	room := quotas(held, len(shards))
 	for m, has := range held {
-		slices.SortFunc(has, func(a, b string) int { return cmp.Or(cmp.Compare(score(m, b), score(m, a)), strings.Compare(a, b)) })
+		if len(has) > room[m] {
+			slices.SortFunc(has, func(a, b string) int { return cmp.Or(cmp.Compare(score(m, b), score(m, a)), strings.Compare(a, b)) })
+		}
 		keep := min(len(has), room[m])
 		for _, shard := range has[:keep] {
 			target[shard] = m

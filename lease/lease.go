@@ -236,6 +236,9 @@ func (l *Lease) write(
 		}
 		now, readErr := l.read(ctx)
 		switch {
+		case errors.Is(readErr, ErrRow):
+			l.lose(readErr)
+			return l.failed(op, ErrLost)
 		case readErr != nil:
 			err = errors.Join(err, readErr)
 		case done(now):

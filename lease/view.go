@@ -148,12 +148,11 @@ func (v *view) membersRead(names map[string]bool) {
 	v.members[v.me] = true
 }
 
-// application takes in the application's row.
+// application takes in the application's row, as a consistent read or a write of this worker gave it.
 func (v *view) application(r appRow, now time.Duration) {
-	if r.version < v.app.version || r.version == v.app.version && v.app.version != 0 {
-		return
+	if r.version != v.app.version {
+		v.app, v.appSince = r, now
 	}
-	v.app, v.appSince = r, now
 }
 
 // gather works out the live members: they take part, their session is alive and they do not drain.

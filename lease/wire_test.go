@@ -28,13 +28,13 @@ type wire struct {
 type fault int
 
 const (
-	noFault     fault = iota
-	lostAnswer        // applied, but the answer is an error
-	failed            // not applied, and the answer is an error
-	conflicted        // applied, and the answer is ErrConflict: the client retried its own success
-	delayed           // not applied now but when the test says so, and the answer is an error
-	duplicated        // applied, and once more when the test says so
-	throttled         // not applied, and the answer says so at once
+	noFault    fault = iota
+	lostAnswer       // applied, but the answer is an error
+	failed           // not applied, and the answer is an error
+	conflicted       // applied, and the answer is ErrConflict: the client retried its own success
+	delayed          // not applied now but when the test says so, and the answer is an error
+	duplicated       // applied, and once more when the test says so
+	throttled        // not applied, and the answer says so at once
 )
 
 var (
