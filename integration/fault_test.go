@@ -5,6 +5,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,9 @@ import (
 	"github.com/runnelhq/runnel/localstack"
 )
 
+// response is an answer of a service.
+type response = http.Response
+
 // request is one sending of a call to a service, on its way to the endpoint.
 type request struct {
 	Service, Op string // "Kinesis", "DynamoDB" or "DynamoDBStreams", and "GetRecords"
@@ -31,10 +35,10 @@ type request struct {
 }
 
 // send hands the request on.
-func (r *request) send() (*http.Response, error) { return r.next.RoundTrip(r.raw) }
+func (r *request) send() (*response, error) { return r.next.RoundTrip(r.raw) }
 
 // fault is asked about each sending: it sends the request on, or not, and gives the answer, or another.
-type fault func(r *request) (*http.Response, error)
+type fault func(r *request) (*response, error)
 
 // through is clients whose requests pass f.
 func through(c localstack.Clients, f fault) localstack.Clients {
@@ -46,7 +50,7 @@ type faulty struct {
 	next  http.RoundTripper
 }
 
-func (f faulty) RoundTrip(raw *http.Request) (*http.Response, error) {
+func (f faulty) RoundTrip(raw *http.Request) (*response, error) {
 	body, err := io.ReadAll(raw.Body)
 	if err != nil {
 		return nil, err
@@ -59,11 +63,11 @@ func (f faulty) RoundTrip(raw *http.Request) (*http.Response, error) {
 }
 
 // refuse answers as the service does when it refuses a call.
-func (r *request) refuse(code, message string) (*http.Response, error) {
+func (r *request) refuse(code, message string) (*response, error) {
 	return r.answer(http.StatusBadRequest, fmt.Sprintf(`{"__type":"com.amazonaws#%s","message":%q}`, code, message))
 }
 
-func (r *request) throttle() (*http.Response, error) {
+func (r *request) throttle() (*response, error) {
 	code := "ThrottlingException"
 	if r.Op == "GetRecords" || r.Service == "DynamoDB" {
 		code = "ProvisionedThroughputExceededException"
@@ -71,7 +75,7 @@ func (r *request) throttle() (*http.Response, error) {
 	return r.refuse(code, "slow down")
 }
 
-func (r *request) answer(status int, body string) (*http.Response, error) {
+func (r *request) answer(status int, body string) (*response, error) {
 	return &http.Response{
 		StatusCode: status, Status: strconv.Itoa(status) + " " + http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        http.Header{"Content-Type": {r.raw.Header.Get("Content-Type")}, "Date": {time.Now().UTC().Format(http.TimeFormat)}},
@@ -80,8 +84,20 @@ func (r *request) answer(status int, body string) (*http.Response, error) {
 	}, nil
 }
 
+// page is what the tests need of an answer to GetRecords, of either service.
+type page struct {
+	Records           []json.RawMessage
+	NextShardIterator string
+}
+
+func readPage(body []byte) page {
+	var p page
+	_ = json.Unmarshal(body, &p) // an error's text is a page without anything
+	return p
+}
+
 // rewritten sends the request on and changes the text of the answer.
-func (r *request) rewritten(change func(status int, body []byte) []byte) (*http.Response, error) {
+func (r *request) rewritten(change func(status int, body []byte) []byte) (*response, error) {
 	resp, err := r.send()
 	if err != nil {
 		return nil, err
@@ -103,7 +119,7 @@ var (
 )
 
 // lose sends the request on and loses the answer.
-func (r *request) lose() (*http.Response, error) {
+func (r *request) lose() (*response, error) {
 	if _, err := r.rewritten(func(_ int, body []byte) []byte { return body }); err != nil {
 		return nil, err
 	}
@@ -128,7 +144,7 @@ func newLate(t *testing.T) *late {
 }
 
 // send fails at once, and sends the request on after a while.
-func (l *late) send(r *request, wait time.Duration) (*http.Response, error) {
+func (l *late) send(r *request, wait time.Duration) (*response, error) {
 	clone := r.raw.Clone(context.WithoutCancel(r.raw.Context()))
 	l.sending.Go(func() {
 		if after(clone.Context(), wait) != nil {
@@ -164,7 +180,7 @@ type gate struct {
 	only    func(r *request) bool // what the gate is for; nil: everything
 }
 
-func (g *gate) fault(r *request) (*http.Response, error) {
+func (g *gate) fault(r *request) (*response, error) {
 	if g.shut.Load() && (g.only == nil || g.only(r)) {
 		g.refused.Add(1)
 		return nil, errRefused
@@ -180,7 +196,7 @@ func countConnections(c localstack.Clients) (localstack.Clients, *atomic.Int64) 
 			made.Add(1)
 		}
 	}}
-	return through(c, func(r *request) (*http.Response, error) {
+	return through(c, func(r *request) (*response, error) {
 		r.raw = r.raw.WithContext(httptrace.WithClientTrace(r.raw.Context(), trace))
 		return r.send()
 	}), made
