@@ -129,13 +129,21 @@ func (x *subject) mustHaveAll(tb testing.TB, rs []*reading) {
 	}
 }
 
-// fullest is what the shard with the most records gave.
-func fullest(rs []*reading) *reading {
-	return slices.MaxFunc(rs, func(a, b *reading) int { return len(a.given) - len(b.given) })
+// fullest is what the shard with the most records gives. It is read once.
+func (x *subject) fullest(tb testing.TB) *reading {
+	tb.Helper()
+	if x.ref == nil {
+		rs := x.everything(tb, consumer.Want{Records: 5})
+		for _, r := range rs {
+			r.close(tb)
+		}
+		x.ref = slices.MaxFunc(rs, func(a, b *reading) int { return len(a.given) - len(b.given) })
+	}
+	return x.ref
 }
 
 func resumed(tb testing.TB, x *subject) {
-	whole := fullest(x.everything(tb, consumer.Want{Records: 5}))
+	whole := x.fullest(tb)
 	n := len(whole.given)
 	for _, i := range []int{0, n / 2, n - 1} {
 		r := x.open(tb, whole.shard, checkpoint.After(whole.given[i].position))
@@ -153,7 +161,7 @@ func resumed(tb testing.TB, x *subject) {
 }
 
 func bounds(tb testing.TB, x *subject) {
-	whole := fullest(x.everything(tb, consumer.Want{}))
+	whole := x.fullest(tb)
 	for _, w := range []consumer.Want{{Records: 1}, {Records: 4}, {Bytes: 1}, {Bytes: whole.bytes/int64(len(whole.given))*2 + 1}, {Records: 3, Bytes: 1 << 20}} {
 		r := x.open(tb, whole.shard, checkpoint.Start{})
 		r.until(tb, min(6, len(whole.given)), w)
@@ -166,7 +174,7 @@ func bounds(tb testing.TB, x *subject) {
 
 // buffers holds several pages at once, and releases them one by one while the others are still read.
 func buffers(tb testing.TB, x *subject) {
-	whole := fullest(x.everything(tb, consumer.Want{}))
+	whole := x.fullest(tb)
 	r := x.open(tb, whole.shard, checkpoint.Start{})
 	ctx := within(tb)
 	var pages []consumer.Page
@@ -198,7 +206,7 @@ func buffers(tb testing.TB, x *subject) {
 }
 
 func readersApart(tb testing.TB, x *subject) {
-	whole := fullest(x.everything(tb, consumer.Want{}))
+	whole := x.fullest(tb)
 	src, ctx := x.Source(), within(tb)
 	st := ask(tb, src)
 	var rs [2]*reading
@@ -220,7 +228,7 @@ func readersApart(tb testing.TB, x *subject) {
 func pinKeepsOthers(tb testing.TB, x *subject) {
 	src := x.Source()
 	st := ask(tb, src)
-	p := fullest(x.everything(tb, consumer.Want{})).given[0].position
+	p := x.fullest(tb).given[0].position
 	for _, at := range []checkpoint.Start{{}, checkpoint.AtTime(time.Unix(1_700_000_000, 5)), checkpoint.After(p)} {
 		if got, err := src.Pin(within(tb), st, at); err != nil || got != at {
 			tb.Errorf("Pin of %s is %s, %v; want it as it is", at, got, err)

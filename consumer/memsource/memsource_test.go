@@ -1,0 +1,357 @@
+package memsource_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/consumer/memsource"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// must is v, of a call that does not fail unless the test is wrong.
+func must[T any](t *testing.T) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func open(t *testing.T, s *memsource.Source, shard string, at checkpoint.Start) consumer.Reader {
+	t.Helper()
+	st := must[consumer.Stream](t)(s.Stream(t.Context()))
+	return must[consumer.Reader](t)(s.Open(t.Context(), st, consumer.Shard{ID: shard}, at))
+}
+
+func next(t *testing.T, r consumer.Reader) consumer.Page {
+	t.Helper()
+	return must[consumer.Page](t)(r.Next(t.Context(), consumer.Want{}))
+}
+
+func data(p consumer.Page) []string {
+	var all []string
+	for _, r := range p.Records {
+		all = append(all, string(r.Data))
+	}
+	return all
+}
+
+// fill puts records into the first shard and returns its ID and their positions.
+func fill(t *testing.T, s *memsource.Source, values ...string) (shard string, ps []checkpoint.Position) {
+	t.Helper()
+	shard = s.OpenShards()[0]
+	for _, v := range values {
+		ps = append(ps, must[checkpoint.Position](t)(s.PutTo(shard, "key", []byte(v))))
+	}
+	return shard, ps
+}
+
+func mustGive(t *testing.T, p consumer.Page, want ...string) {
+	t.Helper()
+	if got := data(p); !slices.Equal(got, want) {
+		t.Errorf("the page has %v, want %v", got, want)
+	}
+}
+
+// mustTake reports it if f does not take exactly so long.
+func mustTake(t *testing.T, want time.Duration, f func()) {
+	t.Helper()
+	began := time.Now()
+	f()
+	if took := time.Since(began); took != want {
+		t.Errorf("it took %v, want %v", took, want)
+	}
+}
+
+func TestIdleReaderKeepsItsPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memsource.New("orders", &memsource.Config{Poll: 3 * time.Second})
+		r := open(t, s, s.OpenShards()[0], checkpoint.Start{})
+		for range 3 {
+			mustTake(t, 3*time.Second, func() { mustGive(t, next(t, r)) })
+		}
+	})
+}
+
+func TestIdleReaderHearsOfARecordAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memsource.New("orders", &memsource.Config{Poll: time.Hour})
+		r := open(t, s, s.OpenShards()[0], checkpoint.Start{})
+		page := make(chan consumer.Page)
+		go func() {
+			p, err := r.Next(t.Context(), consumer.Want{})
+			if err != nil {
+				t.Error(err)
+			}
+			page <- p
+		}()
+		synctest.Wait()
+		mustTake(t, 0, func() {
+			fill(t, s, "a")
+			mustGive(t, <-page, "a")
+		})
+	})
+}
+
+func TestIdleReaderHearsOfTheEndAtOnce(t *testing.T) {
+	for name, act := range map[string]func(s *memsource.Source, shard string) error{
+		"close":  (*memsource.Source).CloseShard,
+		"roll":   func(s *memsource.Source, shard string) error { _, err := s.Roll(shard); return err },
+		"vanish": (*memsource.Source).Vanish,
+		"delete": func(s *memsource.Source, _ string) error { s.Delete(); return nil },
+		"create": func(s *memsource.Source, _ string) error { s.Create(); return nil },
+	} {
+		want := map[string]error{"vanish": consumer.ErrNoShard, "delete": consumer.ErrNoStream, "create": consumer.ErrNoStream}[name]
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := memsource.New("orders", &memsource.Config{Poll: time.Hour})
+				shard := s.OpenShards()[0]
+				r := open(t, s, shard, checkpoint.Start{})
+				failed := make(chan error)
+				go func() {
+					p, err := r.Next(t.Context(), consumer.Want{})
+					if err == nil && !p.End {
+						err = errors.New("a page that does not end the shard")
+					}
+					failed <- err
+				}()
+				synctest.Wait()
+				mustTake(t, 0, func() {
+					if err := act(s, shard); err != nil {
+						t.Error(err)
+					}
+					if err := <-failed; !errors.Is(err, want) {
+						t.Errorf("Next: %v, want %v", err, want)
+					}
+				})
+			})
+		})
+	}
+}
+
+func TestReleasedDataIsOverwritten(t *testing.T) {
+	s := memsource.New("orders", nil)
+	shard, _ := fill(t, s, "value")
+	first, second := next(t, open(t, s, shard, checkpoint.Start{})), next(t, open(t, s, shard, checkpoint.Start{}))
+	first.Release()
+	mustGive(t, first, "\xdd\xdd\xdd\xdd\xdd")
+	mustGive(t, second, "value")
+}
+
+func TestSequenceNumbersFitNoIntegerAndGrow(t *testing.T) {
+	s := memsource.New("orders", nil)
+	_, ps := fill(t, s, "a", "b", "c", "d", "e", "f", "g", "h")
+	first, last := ps[0].Sequence(), ps[7].Sequence()
+	if len(first) != 55 || len(last) != 56 || first < last {
+		t.Errorf("from %s to %s: want 55 digits, then 56, and the wrong order as text", first, last)
+	}
+}
+
+// TestResumedInsideAnAggregate is hazard 10: a position inside an aggregate survives a crash in the middle of it.
+func TestResumedInsideAnAggregate(t *testing.T) {
+	s := memsource.New("orders", nil)
+	shard := s.OpenShards()[0]
+	last := must[checkpoint.Position](t)(s.PutAggregate(shard, "key", []byte("a"), []byte("b"), []byte("c")))
+	fill(t, s, "d")
+	second := must[checkpoint.Position](t)(checkpoint.Aggregated(last.Sequence(), 2))
+	whole := must[checkpoint.Position](t)(checkpoint.Sequence(last.Sequence()))
+	mustGive(t, next(t, open(t, s, shard, checkpoint.After(second))), "c", "d")
+	mustGive(t, next(t, open(t, s, shard, checkpoint.After(last))), "d")
+	mustGive(t, next(t, open(t, s, shard, checkpoint.After(whole))), "d")
+}
+
+func TestThroughMovesOverAnAggregateOfNone(t *testing.T) {
+	s := memsource.New("orders", nil)
+	shard := s.OpenShards()[0]
+	none := must[checkpoint.Position](t)(s.PutAggregate(shard, "key"))
+	p := next(t, open(t, s, shard, checkpoint.Start{}))
+	mustGive(t, p)
+	if p.Through != none {
+		t.Errorf("Through is %s, want %s", p.Through, none)
+	}
+	fill(t, s, "a")
+	mustGive(t, next(t, open(t, s, shard, checkpoint.After(none))), "a")
+}
+
+func TestPositionThatWasNeverGivenIsRefused(t *testing.T) {
+	s := memsource.New("orders", nil)
+	shard, ps := fill(t, s, "a", "b")
+	st := must[consumer.Stream](t)(s.Stream(t.Context()))
+	inside := must[checkpoint.Position](t)(checkpoint.Aggregated(ps[0].Sequence(), 1))
+	for _, p := range []checkpoint.Position{checkpoint.Offset(7), checkpoint.End(), inside} {
+		if r, err := s.Open(t.Context(), st, consumer.Shard{ID: shard}, checkpoint.After(p)); err == nil || errors.Is(err, consumer.ErrTrimmed) {
+			t.Errorf("open after %s: %v, %v; want an error that is no trimming", p, r, err)
+		}
+	}
+}
+
+func TestTrimmedUpToAPosition(t *testing.T) {
+	s := memsource.New("orders", nil)
+	shard, ps := fill(t, s, "a", "b", "c")
+	behind := open(t, s, shard, checkpoint.Start{})
+	if err := s.Trim(shard, ps[1]); err != nil {
+		t.Fatal(err)
+	}
+	st := must[consumer.Stream](t)(s.Stream(t.Context()))
+	for _, p := range ps[:2] {
+		if _, err := s.Open(t.Context(), st, consumer.Shard{ID: shard}, checkpoint.After(p)); !errors.Is(err, consumer.ErrTrimmed) {
+			t.Errorf("open after the trimmed %s: %v", p, err)
+		}
+	}
+	if _, err := behind.Next(t.Context(), consumer.Want{}); !errors.Is(err, consumer.ErrTrimmed) {
+		t.Errorf("a reader that fell behind: %v", err)
+	}
+	mustGive(t, next(t, open(t, s, shard, checkpoint.Start{})), "c")
+	if p := next(t, open(t, s, shard, checkpoint.After(ps[2]))); len(p.Records) > 0 {
+		t.Errorf("after the last record: %v", data(p))
+	}
+}
+
+func TestAnAggregateIsTrimmedWhenAllOfItIs(t *testing.T) {
+	s := memsource.New("orders", nil)
+	shard := s.OpenShards()[0]
+	last := must[checkpoint.Position](t)(s.PutAggregate(shard, "key", []byte("a"), []byte("b")))
+	first := must[checkpoint.Position](t)(checkpoint.Aggregated(last.Sequence(), 1))
+	if err := s.Trim(shard, first); err != nil {
+		t.Fatal(err)
+	}
+	mustGive(t, next(t, open(t, s, shard, checkpoint.After(first))), "b")
+	if err := s.Trim(shard, last); err != nil {
+		t.Fatal(err)
+	}
+	mustGive(t, next(t, open(t, s, shard, checkpoint.Start{})))
+}
+
+// TestKeysStayInTheirLineage: a key has one open shard at any time, and after a change of shards it is in a child of the old one.
+func TestKeysStayInTheirLineage(t *testing.T) {
+	s := memsource.New("orders", &memsource.Config{Shards: 2})
+	keys := strings.Split("abcdefghijklmnopqrstuvwxyz", "")
+	first := s.OpenShards()
+	before := shardsOf(t, s, keys)
+	left, right, err := s.Split(first[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	split := shardsOf(t, s, keys)
+	child := must[string](t)(s.Merge(right, first[1]))
+	merged := shardsOf(t, s, keys)
+	for _, k := range keys {
+		if before[k] == first[1] && split[k] != first[1] {
+			t.Errorf("key %s moved from %s to %s, which is no child of it", k, before[k], split[k])
+		}
+		if before[k] == first[0] && split[k] != left && split[k] != right {
+			t.Errorf("key %s of the split shard is in %s", k, split[k])
+		}
+		if want := map[bool]string{true: left, false: child}[split[k] == left]; merged[k] != want {
+			t.Errorf("key %s is in %s after the merge, want %s", k, merged[k], want)
+		}
+	}
+	if n := len(distinct(split)); n != 3 {
+		t.Errorf("the keys are in %d of three shards", n)
+	}
+}
+
+func shardsOf(t *testing.T, s *memsource.Source, keys []string) map[string]string {
+	t.Helper()
+	of := make(map[string]string)
+	for _, k := range keys {
+		shard, _, err := s.Put(k, []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		of[k] = shard
+	}
+	return of
+}
+
+func distinct(of map[string]string) map[string]bool {
+	set := make(map[string]bool)
+	for _, shard := range of {
+		set[shard] = true
+	}
+	return set
+}
+
+func TestDisabledStreamCanBeReadOn(t *testing.T) {
+	s := memsource.New("orders", nil)
+	shard, _ := fill(t, s, "a")
+	st := must[consumer.Stream](t)(s.Stream(t.Context()))
+	s.Disable()
+	if _, err := s.Stream(t.Context()); !errors.Is(err, consumer.ErrNoStream) {
+		t.Errorf("Stream: %v", err)
+	}
+	if _, _, err := s.Put("key", []byte("b")); !errors.Is(err, memsource.ErrClosed) {
+		t.Errorf("put: %v", err)
+	}
+	r := must[consumer.Reader](t)(s.Open(t.Context(), st, consumer.Shard{ID: shard}, checkpoint.Start{}))
+	p := next(t, r)
+	mustGive(t, p, "a")
+	if !p.End || len(p.Children) > 0 {
+		t.Errorf("end %t with %d children, want the end without children", p.End, len(p.Children))
+	}
+}
+
+func TestChangesOfClosedOrUnknownShardsAreRefused(t *testing.T) {
+	s := memsource.New("orders", nil)
+	shard := s.OpenShards()[0]
+	if _, err := s.Merge(shard, shard); err == nil {
+		t.Error("a shard was merged with itself")
+	}
+	if err := s.CloseShard(shard); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]error{shard: memsource.ErrClosed, "shardId-9": consumer.ErrNoShard} {
+		_, put := s.PutTo(id, "key", nil)
+		_, roll := s.Roll(id)
+		_, _, split := s.Split(id)
+		for _, err := range []error{put, roll, split} {
+			if !errors.Is(err, want) {
+				t.Errorf("a change of shard %s: %v, want %v", id, err, want)
+			}
+		}
+	}
+}
+
+func TestClosedReaderSaysSo(t *testing.T) {
+	s := memsource.New("orders", nil)
+	r := open(t, s, s.OpenShards()[0], checkpoint.Start{})
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Next(context.Background(), consumer.Want{}); !errors.Is(err, memsource.ErrClosed) {
+		t.Errorf("Next: %v", err)
+	}
+}
+
+func TestVanishedParentIsStillNamed(t *testing.T) {
+	s := memsource.New("orders", nil)
+	parent := s.OpenShards()[0]
+	must[string](t)(s.Roll(parent))
+	if err := s.Vanish(parent); err != nil {
+		t.Fatal(err)
+	}
+	st := must[consumer.Stream](t)(s.Stream(t.Context()))
+	if _, err := s.Open(t.Context(), st, consumer.Shard{ID: parent}, checkpoint.Start{}); !errors.Is(err, consumer.ErrNoShard) {
+		t.Errorf("open the vanished shard: %v", err)
+	}
+	for sh, err := range s.Shards(t.Context(), st) {
+		if err != nil || sh.ID == parent || !slices.Equal(sh.Parents, []string{parent}) {
+			t.Errorf("the listing has %+v, %v", sh, err)
+		}
+	}
+	if err := s.Vanish(parent); !errors.Is(err, consumer.ErrNoShard) {
+		t.Errorf("vanish again: %v", err)
+	}
+}
