@@ -47,16 +47,7 @@ func (m *member) lists(ctx context.Context) {
 func (m *member) listing(now time.Duration) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v := m.view
-	if v.app.version == 0 {
-		return false
-	}
-	if v.app.Lister == m.s.name {
-		return true
-	}
-	lister := v.sessions[v.app.Lister]
-	present := lister != nil && (lister.odd || lister.row.version != 0 && lister.row.State == alive && !lister.row.Draining)
-	return !present || now-v.appSince >= m.cfg.Timing.late()
+	return m.view.lists(now, m.cfg.Timing.late())
 }
 
 // listOnce claims the listing if that is due, and has a row made for every shard that has none.
@@ -68,14 +59,10 @@ func (m *member) listOnce(ctx context.Context, claimed *time.Duration) error {
 	if app.version == 0 || app.Incarnation != m.cfg.Incarnation {
 		return nil // the polls see to it
 	}
-	if app.Lister != m.s.name || m.clock.mono()-*claimed >= claimEvery {
-		if app, err = m.claim(ctx, app); err != nil {
+	if app.Lister != m.s.name {
+		if app, err = m.claim(ctx, app, claimed); err != nil || app.Lister != m.s.name {
 			return err
 		}
-		if app.Lister != m.s.name {
-			return nil
-		}
-		*claimed = m.clock.mono()
 	}
 	if app.Start.Kind() == checkpoint.StartLatest {
 		if app, err = m.pin(ctx, app); err != nil {
@@ -95,14 +82,24 @@ func (m *member) listOnce(ctx context.Context, claimed *time.Duration) error {
 			return nil
 		}
 	}
-	return m.sync(ctx, app)
+	if app, err = m.sync(ctx, app); err != nil {
+		return err // and the claim grows old: another may be able to list
+	}
+	if m.clock.mono()-*claimed >= claimEvery {
+		_, err = m.claim(ctx, app, claimed)
+	}
+	return err
 }
 
 // claim says in the application's row that this worker lists.
-func (m *member) claim(ctx context.Context, app appRow) (appRow, error) {
+func (m *member) claim(ctx context.Context, app appRow, claimed *time.Duration) (appRow, error) {
 	app.Lister = m.s.name
 	app.Claims++
-	return m.updateApp(ctx, app, "claim the listing of shards")
+	app, err := m.updateApp(ctx, app, "claim the listing of shards")
+	if err == nil {
+		*claimed = m.clock.mono()
+	}
+	return app, err
 }
 
 // pin resolves LATEST once for all shards, before any of them has a row.
@@ -138,7 +135,7 @@ func (m *member) updateApp(ctx context.Context, app appRow, what string) (appRow
 
 // sync lists the stream's shards and makes the rows that are missing. Of a listing that ends with an error it uses what came before. Once a
 // listing came to its end and all its shards have rows, the application's row says so.
-func (m *member) sync(ctx context.Context, app appRow) error {
+func (m *member) sync(ctx context.Context, app appRow) (appRow, error) {
 	var found []Shard
 	var listErr error
 	for s, err := range patient(ctx, max(m.cfg.Timing.List, askLimit), errNoShards, "lease: list the shards", m.cfg.Shards) {
@@ -152,14 +149,13 @@ func (m *member) sync(ctx context.Context, app appRow) error {
 		found = append(found, s)
 	}
 	if err := errors.Join(listErr, m.makeRows(ctx, app, found)); err != nil {
-		return err
+		return app, err
 	}
 	if app.Listed || len(found) == 0 {
-		return nil
+		return app, nil
 	}
 	app.Listed = true
-	_, err := m.updateApp(ctx, app, "store that the shards were listed")
-	return err
+	return m.updateApp(ctx, app, "store that the shards were listed")
 }
 
 // makeRows makes the rows that shards lack, parents first, and adds parents that a row does not name.

@@ -17,6 +17,7 @@ type view struct {
 	appSince time.Duration // when this version of the application's row was first seen
 	cursor   string        // up to where changes of shards were listed
 	readAt   time.Duration // when the sessions were last read
+	read     bool          // they were, once
 	team     []string      // the live members, sorted
 	teamAt   time.Duration // since when they are these
 	unwanted map[string]time.Duration
@@ -126,7 +127,7 @@ func (v *view) sessionsRead(names map[string]bool, now, blind time.Duration) (mi
 			s.since = now
 		}
 	}
-	v.readAt = now
+	v.readAt, v.read = now, true
 	slices.Sort(missing)
 	return missing
 }
@@ -206,4 +207,20 @@ func (v *view) suspects(now, expiry, blind time.Duration) (living []string, miss
 	}
 	slices.Sort(living)
 	return living, missing, next
+}
+
+// lists tells whether this worker is the one that lists the stream's shards, or shall take that over: the one that claims it is not there, or has not
+// renewed its claim for too long.
+func (v *view) lists(now, late time.Duration) bool {
+	switch lister := v.sessions[v.app.Lister]; {
+	case v.app.version == 0:
+		return false
+	case v.app.Lister == v.me:
+		return true
+	case !v.read:
+		return false
+	case lister == nil || !lister.odd && (lister.row.version == 0 || lister.row.State == dead || lister.row.Draining):
+		return true
+	}
+	return now-v.appSince >= late
 }

@@ -1,0 +1,185 @@
+package lease_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/lease"
+	"github.com/runnelhq/runnel/lease/memlease"
+)
+
+// audit is a store that looks at every write that is applied, and fails the test when one breaks an invariant of the protocol.
+type audit struct {
+	t     *testing.T
+	store *memlease.Store
+
+	mu     sync.Mutex
+	holder map[string]string // by shard and epoch: the session that took it
+}
+
+func newAudit(t *testing.T) *audit {
+	t.Helper()
+	return &audit{t: t, store: memlease.New(), holder: make(map[string]string)}
+}
+
+// stored is what the audit reads of any row.
+type stored struct {
+	Owner      string              `json:"owner"`
+	Epoch      uint64              `json:"epoch"`
+	Generation uint64              `json:"generation"`
+	Position   checkpoint.Position `json:"position"`
+	Start      checkpoint.Start    `json:"start"`
+	State      string              `json:"state"`
+	Parents    []string            `json:"parents"`
+	Children   []string            `json:"children"`
+	HB         uint64              `json:"hb"`
+	Lister     string              `json:"lister"`
+	Listed     bool                `json:"listed"`
+	Draining   bool                `json:"draining"`
+}
+
+func (a *audit) Setup(ctx context.Context) error { return a.store.Setup(ctx) }
+
+func (a *audit) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
+	return a.store.Get(ctx, keys)
+}
+
+func (a *audit) List(ctx context.Context, group, after string) iter.Seq2[lease.Row, error] {
+	return a.store.List(ctx, group, after)
+}
+
+func (a *audit) Put(ctx context.Context, rows []lease.Row) []error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	errs := make([]error, len(rows))
+	failed := false
+	for i, row := range rows {
+		before, _ := a.row(row.Key)
+		if err := a.store.Put(ctx, []lease.Row{row}); err != nil {
+			errs[i], failed = err[0], true
+			continue
+		}
+		after, _ := a.row(row.Key)
+		switch kind(row.Key) {
+		case "S":
+			a.shard(row, before, after)
+		case "W":
+			a.session(row, before, after)
+		}
+	}
+	if !failed {
+		return nil
+	}
+	return errs
+}
+
+func (a *audit) Delete(ctx context.Context, rows []lease.Row) []error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.store.Delete(ctx, rows)
+}
+
+// row reads a row as it is now; there is false if it does not exist.
+func (a *audit) row(key string) (r stored, there bool) {
+	rows, err := a.store.Get(context.WithoutCancel(a.t.Context()), []string{key})
+	if err != nil {
+		a.t.Errorf("audit: %v", err)
+	}
+	if rows[0].Version == 0 {
+		return stored{}, false
+	}
+	if err := json.Unmarshal(rows[0].Value, &r); err != nil {
+		a.t.Errorf("audit: %s: %v", rows[0].Value, err)
+	}
+	return r, true
+}
+
+// lease is a shard's row now.
+func (a *audit) lease(id string) stored {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r, _ := a.row("orders/S/one/" + url.PathEscape(id))
+	return r
+}
+
+func (a *audit) broken(key, format string, args ...any) {
+	a.t.Errorf("%s: %s", key, fmt.Sprintf(format, args...))
+}
+
+func (a *audit) session(row lease.Row, before, after stored) {
+	switch {
+	case before.State == "D":
+		a.broken(row.Key, "a dead session was written")
+	case after.State == "A" && after.HB <= before.HB:
+		a.broken(row.Key, "hb went from %d to %d", before.HB, after.HB)
+	case after.State == "D" && after.HB != before.HB:
+		a.broken(row.Key, "killed with hb %d although it was %d", after.HB, before.HB)
+	}
+}
+
+func (a *audit) shard(row lease.Row, before, after stored) {
+	if after.Position.Before(before.Position) && after.Generation == before.Generation {
+		a.broken(row.Key, "position went from %s back to %s", before.Position, after.Position)
+	}
+	if before.State == "ended" {
+		a.broken(row.Key, "written after its end")
+	}
+	switch {
+	case after.Epoch < before.Epoch:
+		a.broken(row.Key, "epoch fell from %d to %d", before.Epoch, after.Epoch)
+	case after.Epoch > before.Epoch:
+		a.taken(row, before, after)
+	case after.Owner != "" && after.Owner != before.Owner:
+		a.broken(row.Key, "%s owns it in the epoch %d of %q", after.Owner, after.Epoch, before.Owner)
+	}
+	if after.State == "ended" {
+		a.ended(row, before, after)
+	}
+}
+
+func (a *audit) taken(row lease.Row, before, after stored) {
+	epoch := fmt.Sprint(row.Key, " ", after.Epoch)
+	if other, dup := a.holder[epoch]; dup {
+		a.broken(row.Key, "epoch %d was handed out to %s and to %s", after.Epoch, other, after.Owner)
+	}
+	a.holder[epoch] = after.Owner
+	if before.Owner != "" && before.Owner != after.Owner {
+		if owner, there := a.row("W/" + before.Owner); there && owner.State != "D" {
+			a.broken(row.Key, "taken by %s from %s, which lives", after.Owner, before.Owner)
+		}
+	}
+	if taker, there := a.row("W/" + after.Owner); there && taker.HB < 2 {
+		a.broken(row.Key, "taken by %s before its first heartbeat", after.Owner)
+	}
+	for _, id := range before.Parents {
+		p, there := a.row(siblingKey(row.Key, id))
+		if there && p.State != "ended" {
+			a.broken(row.Key, "taken before its parent %s ended", id)
+		}
+		if there && p.Epoch >= after.Epoch {
+			a.broken(row.Key, "its epoch %d does not rise above its parent %s's, %d", after.Epoch, id, p.Epoch)
+		}
+	}
+}
+
+func (a *audit) ended(row lease.Row, before, after stored) {
+	if before.Owner == "" || after.Owner != "" {
+		a.broken(row.Key, "ended by %q and left to %q", before.Owner, after.Owner)
+	}
+	for _, id := range after.Children {
+		if _, there := a.row(siblingKey(row.Key, id)); !there {
+			a.broken(row.Key, "ended before its child %s had a row", id)
+		}
+	}
+}
+
+func siblingKey(key, id string) string {
+	return key[:strings.LastIndexByte(key, '/')+1] + url.PathEscape(id)
+}
