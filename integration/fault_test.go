@@ -96,6 +96,15 @@ func readPage(body []byte) page {
 	return p
 }
 
+// hasCode tells whether an error's text is of that code.
+func hasCode(body []byte, code string) bool {
+	var e struct {
+		Type string `json:"__type"`
+	}
+	_ = json.Unmarshal(body, &e) // what is no JSON has no code
+	return strings.HasSuffix(e.Type, code)
+}
+
 // rewritten sends the request on and changes the text of the answer.
 func (r *request) rewritten(change func(status int, body []byte) []byte) (*response, error) {
 	resp, err := r.send()
