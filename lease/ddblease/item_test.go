@@ -47,6 +47,7 @@ func TestACorruptItemNamesTableKeyAndAttribute(t *testing.T) {
 		"version 0":             {"v", number("0"), "attribute v is 0; want a whole number"},
 		"version negative":      {"v", number("-1"), "attribute v is -1"},
 		"version a fraction":    {"v", number("1.5"), "attribute v is 1.5"},
+		"version in hex":        {"v", number("0x10"), "attribute v is 0x10"},
 		"version too large":     {"v", number("18446744073709551616"), "attribute v is 18446744073709551616"},
 		"no cursor":             {"c", nil, "attribute c is missing"},
 		"cursor a number":       {"c", number("1"), "attribute c is of type N; want a string"},
@@ -109,6 +110,7 @@ func attribute(kind byte, text string) types.AttributeValue {
 // An item is decoded to a row that encodes to the same item, or it is an error that names it.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 0, 0}, "app/S/i/", "shard", "7", "cursor", `{}`)
+	f.Add([]byte{0, 0, 1, 0, 0}, "app/", "shard", "0x10", "", `{}`)
 	f.Add([]byte{0, 0, 0, 0, 0}, "app/", "shard", "7", "cursor", `{}`)
 	f.Add([]byte{0, 0, 1, 0, 0}, "app", "a/b", "18446744073709551616", "", "\xff")
 	f.Add([]byte{7, 7, 7, 7, 7}, "", "", "", "", "")

@@ -162,19 +162,23 @@ func TestSetupRefusesAnotherTable(t *testing.T) {
 		"replicated of old": {[]string{`"TableStatus":"ACTIVE"`, `"TableStatus":"ACTIVE","GlobalTableVersion":"2017.11.29"`}, "it is replicated across regions"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, sent := storeOn(in(description("ACTIVE", "ACTIVE", c.replacements...)), nil)
-			err := s.Setup(t.Context())
-			if !errors.Is(err, lease.ErrTable) {
-				t.Fatalf("%v; want lease.ErrTable", err)
-			}
-			for _, want := range []string{`table "leases"`, c.want, "use another table name"} {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%v; want it to say %q", err, want)
+			synctest.Test(t, func(t *testing.T) {
+				s, sent := storeOn(in(description("ACTIVE", "ACTIVE", c.replacements...)), nil)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				err := s.Setup(ctx)
+				if !errors.Is(err, lease.ErrTable) {
+					t.Fatalf("%v; want lease.ErrTable", err)
 				}
-			}
-			if got := sent.ops(); !slices.Equal(got, []string{"DescribeTable"}) {
-				t.Errorf("sent %v; want to look only", got)
-			}
+				for _, want := range []string{`table "leases"`, c.want, "use another table name"} {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("%v; want it to say %q", err, want)
+					}
+				}
+				if got := sent.ops(); !slices.Equal(got, []string{"DescribeTable"}) {
+					t.Errorf("sent %v; want to look only", got)
+				}
+			})
 		})
 	}
 }
@@ -204,10 +208,14 @@ func TestSetupAcceptsATableThatIsMoreThanItNeeds(t *testing.T) {
 
 func TestSetupDoesNotWaitForATableThatWillNotBeReady(t *testing.T) {
 	for _, status := range []string{"ARCHIVED", "ARCHIVING", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"} {
-		s, _ := storeOn(in(description(status, "ACTIVE")), nil)
-		if err := s.Setup(t.Context()); err == nil || !strings.Contains(err.Error(), "its status is "+status) {
-			t.Errorf("%v; want the status %s", err, status)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			s, _ := storeOn(in(description(status, "ACTIVE")), nil)
+			if err := s.Setup(ctx); err == nil || !strings.Contains(err.Error(), "its status is "+status) {
+				t.Errorf("%v; want the status %s", err, status)
+			}
+		})
 	}
 	s, _ := storeOn(in(reply{}), nil)
 	if err := s.Setup(t.Context()); err == nil || !strings.Contains(err.Error(), "is the endpoint DynamoDB's?") {

@@ -55,6 +55,20 @@ func TestAWriteIsOneConditionalRequest(t *testing.T) {
 	}
 }
 
+func TestAWriteWithoutACursorIsStampedWithTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the bubble's clock stands at 2000-01-01T00:00:00Z
+		s, sent := storeOn(in(reply{}), nil)
+		changed := row(7)
+		changed.Cursor = ""
+		if errs := s.Put(t.Context(), []lease.Row{changed}); errs != nil {
+			t.Fatal(errs)
+		}
+		if body := sent.last().body; !strings.Contains(body, `"c":{"S":"2000-01-01T00:00:00.000000000Z-`) {
+			t.Fatalf("sent %s; want the instant for a cursor", body)
+		}
+	})
+}
+
 func TestAConflictNamesKeyAndVersions(t *testing.T) {
 	for name, c := range map[string]struct {
 		body, want string
@@ -151,8 +165,8 @@ func TestHazard22AThrottledStoreKeepsTheDeadline(t *testing.T) {
 				defer cancel()
 				s, _ := storeOn(in(c.answer), nil)
 				begun := time.Now()
-				var err error
-				for ctx.Err() == nil { // the client gives up after three requests: its caller calls again
+				err := dead
+				for err != nil && ctx.Err() == nil { // the client gives up after three requests: its caller calls again
 					err = c.call(ctx, s)
 				}
 				if took := time.Since(begun); took != 2*time.Second {
@@ -198,6 +212,22 @@ func TestKeysLeftUnprocessedAreAskedForAgain(t *testing.T) {
 			t.Fatalf("sent %v in %v; want five requests, and waits where none made headway", sent.ops(), time.Since(begun))
 		}
 		sameJSON(t, "the last request", sent.last().body, `{"RequestItems":{"leases":{"ConsistentRead":true,"Keys":[{"g":{"S":"a/"},"k":{"S":"1"}}]}}}`)
+	})
+}
+
+// An answer that ends at 16 MB leaves keys unprocessed too, and is no reason to wait.
+func TestKeysLeftUnprocessedByALargeAnswerAreAskedForAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := reply{body: `{"Responses":{"leases":[` + itemText("a/1", 1, "c", `1`) + `]},"UnprocessedKeys":{"leases":{"Keys":[{"g":{"S":"a/"},"k":{"S":"2"}}]}}}`}
+		s, _ := storeOn(in(left, left, left, left, left, reply{body: found(itemText("a/2", 2, "c", `2`))}), nil)
+		begun := time.Now()
+		rows, err := s.Get(t.Context(), []string{"a/1", "a/2"})
+		if err != nil || rows[1].Version != 2 {
+			t.Fatalf("%+v, %v", rows, err)
+		}
+		if took := time.Since(begun); took != 0 {
+			t.Fatalf("took %v; want no wait", took)
+		}
 	})
 }
 
@@ -247,15 +277,15 @@ func TestWritesAreSixteenAtOnce(t *testing.T) {
 		done := make(chan []error, 1)
 		go func() { done <- s.Put(t.Context(), rows) }()
 		synctest.Wait()
-		if got := now.Load(); got != maxRequests {
-			t.Errorf("%d requests under way; want %d", got, maxRequests)
+		if got := now.Load(); got != 16 {
+			t.Errorf("%d requests under way; want 16", got)
 		}
 		close(gate)
 		if errs := <-done; errs != nil {
 			t.Fatal(errs)
 		}
-		if got := most.Load(); got > maxRequests {
-			t.Errorf("up to %d requests at once; want %d", got, maxRequests)
+		if got := most.Load(); got > 16 {
+			t.Errorf("up to %d requests at once; want 16", got)
 		}
 	})
 }

@@ -140,6 +140,11 @@ func valuesAreOwned(s *scene) {
 	scribble(written.Value)
 	scribble(s.holds(row, 1).Value)
 	s.holds(row, 1)
+	twice := s.get(row.Key, row.Key)
+	scribble(twice[0].Value)
+	if string(twice[1].Value) != string(row.Value) {
+		s.Fatalf("a key that is asked for twice has one buffer for both answers")
+	}
 	for _, listed := range s.list(s.key("a/"), "") {
 		scribble(listed.Value)
 	}
