@@ -20,6 +20,7 @@ type fleet struct {
 	store   *audit
 	stream  *stream
 	config  func(*lease.Config) // changes what the next workers get
+	wiring  func(*wire)         // changes their way to the store
 	workers []*crew
 }
 
@@ -62,7 +63,8 @@ func newFleet(t *testing.T, shards ...string) *fleet {
 // join starts a worker.
 func (f *fleet) join() *crew {
 	f.t.Helper()
-	w := &crew{f: f, name: fmt.Sprintf("worker%d", len(f.workers)+1), wire: newWire(f.store), done: make(chan struct{}), jobs: make(map[string]*job)}
+	name := fmt.Sprintf("worker%d", len(f.workers)+1)
+	w := &crew{f: f, name: name, wire: newWire(f.store, name), done: make(chan struct{}), jobs: make(map[string]*job)}
 	cfg := lease.Config{
 		Store: w.wire, App: "orders", Worker: w.name, Stream: "stream", Incarnation: "one",
 		Shards: f.stream.list, Pin: f.stream.pin, Gone: f.stream.gone, Work: w.work,
@@ -70,6 +72,9 @@ func (f *fleet) join() *crew {
 	}
 	if f.config != nil {
 		f.config(&cfg)
+	}
+	if f.wiring != nil {
+		f.wiring(w.wire)
 	}
 	c, err := lease.NewCoordinator(cfg)
 	if err != nil {
@@ -113,11 +118,23 @@ func (f *fleet) close() {
 // watch lets time pass and asserts all along that no shard has two valid leases.
 func (f *fleet) watch(d time.Duration) {
 	f.t.Helper()
-	for range d / (10 * time.Millisecond) {
+	for range d / tick {
 		f.check()
-		pass(f.t, 10*time.Millisecond)
+		pass(f.t, tick)
 	}
 	f.check()
+}
+
+// until lets time pass until something is so, for a minute at most.
+func (f *fleet) until(what string, is func() bool) {
+	f.t.Helper()
+	for range time.Minute / tick {
+		if is() {
+			return
+		}
+		f.watch(tick)
+	}
+	f.t.Fatalf("after a minute: no %s", what)
 }
 
 // check asserts that no shard has two valid leases now.
@@ -137,6 +154,9 @@ func (f *fleet) check() {
 		}
 	}
 }
+
+// tick is how often leases are looked at while time passes.
+const tick = 25 * time.Millisecond
 
 // pass lets time pass.
 func pass(t *testing.T, d time.Duration) {

@@ -22,6 +22,10 @@ type wire struct {
 	fault    func(op string, row lease.Row) fault
 	late     []func() // writes that were given up and are not applied yet
 	requests int
+	noGet    bool   // reads fail
+	noList   bool   // listings fail
+	alone    bool   // listings of members and sessions leave out all but its own
+	self     string // the name of its worker
 }
 
 // fault is what happens to the write of one row.
@@ -43,7 +47,9 @@ var (
 	errThrottled = errors.New("throughput exceeded")
 )
 
-func newWire(s lease.Store) *wire { return &wire{store: s, writes: make(map[string]int)} }
+func newWire(s lease.Store, self string) *wire {
+	return &wire{store: s, self: self, writes: make(map[string]int)}
+}
 
 func (w *wire) set(f func()) {
 	w.mu.Lock()
@@ -127,6 +133,12 @@ func (w *wire) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 	if err := w.enter(ctx); err != nil {
 		return nil, err
 	}
+	w.mu.Lock()
+	noGet := w.noGet
+	w.mu.Unlock()
+	if noGet {
+		return nil, errFailed
+	}
 	return w.store.Get(ctx, keys)
 }
 
@@ -136,7 +148,21 @@ func (w *wire) List(ctx context.Context, group, after string) iter.Seq2[lease.Ro
 			yield(lease.Row{}, err)
 			return
 		}
-		w.store.List(ctx, group, after)(yield)
+		w.mu.Lock()
+		noList := w.noList
+		w.mu.Unlock()
+		if noList {
+			yield(lease.Row{}, errFailed)
+			return
+		}
+		for row, err := range w.store.List(ctx, group, after) {
+			if w.alone && kind(row.Key) != "S" && !strings.Contains(row.Key, w.self) {
+				continue
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
 	}
 }
 
