@@ -29,8 +29,7 @@
 //     longer than the stream's retention loses records without [consumer.ErrTrimmed]. Watch Page.Behind against the retention.
 //   - A page cannot be limited in bytes. The number of records asked for is derived from their average size; what is more than wanted stays in the Reader,
 //     at most the 10 MiB of one answer.
-//   - A stream that is deleted and made anew under its name is another one. It is noticed when a shard is opened or listed, and by Source.Stream;
-//     an iterator taken before is not looked through.
+//   - A stream that is deleted and made anew under its name is another one, which is noticed if that took five seconds or more.
 //   - Times of arrival are the service's and not monotonic. A start at an instant in the future is an error until it has come.
 //   - Records that the Kinesis Producer Library aggregated are given as they are, one record.
 package kinesissource

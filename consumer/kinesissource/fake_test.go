@@ -7,12 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
-	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/consumer/kinesissource"
 	"github.com/runnelhq/runnel/internal/awsstub"
 )
@@ -250,33 +248,6 @@ func (f *fake) records(c awsstub.Call) awsstub.Answer {
 		answer["ChildShards"] = children
 	}
 	return awsstub.OK(answer)
-}
-
-// stream is the usual case: a stream and its shards.
-func stream(t *testing.T, s consumer.Source) (consumer.Stream, []consumer.Shard) {
-	t.Helper()
-	st, err := s.Stream(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	shards, err := listing(t, s, st)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st, shards
-}
-
-func listing(t *testing.T, s consumer.Source, st consumer.Stream) (shards []consumer.Shard, err error) {
-	t.Helper()
-	for sh, e := range s.Shards(t.Context(), st) {
-		if err != nil {
-			t.Fatalf("something follows the error %v", err)
-		}
-		if err = e; e == nil {
-			shards = append(shards, sh)
-		}
-	}
-	return shards, err
 }
 
 var errConnection = errors.New("connection reset by peer")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/internal/awsstub"
+	"github.com/runnelhq/runnel/internal/readtest"
 )
 
 // family is a stream after a split of shard 0 and a merge of one half with shard 1, listed with the youngest first.
@@ -23,19 +24,11 @@ func family() *fake {
 	return f
 }
 
-func ids(shards []consumer.Shard) []string {
-	var out []string
-	for _, s := range shards {
-		out = append(out, s.ID)
-	}
-	return out
-}
-
 func TestHazard11_BothParentsOfAMerge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := family()
 		for f.page = range 6 {
-			_, shards := stream(t, f.source(nil))
+			_, shards := readtest.Stream(t, f.source(nil))
 			i := slices.IndexFunc(shards, func(s consumer.Shard) bool { return s.ID == shardID(4) })
 			if i < 0 || !slices.Equal(shards[i].Parents, []string{shardID(3), shardID(1)}) {
 				t.Errorf("%d a page: the merged shard is listed as %v, want both parents", f.page, shards)
@@ -48,16 +41,12 @@ func TestHazard09_ListingTellsClosedShardsParentsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := family()
 		for f.page = range 6 {
-			_, shards := stream(t, f.source(nil))
+			_, shards := readtest.Stream(t, f.source(nil))
 			if len(shards) != 5 {
 				t.Fatalf("%d a page: %d shards are listed, want 5", f.page, len(shards))
 			}
-			for i, s := range shards {
-				for _, parent := range s.Parents {
-					if at := slices.Index(ids(shards), parent); at > i {
-						t.Errorf("%d a page: %s is listed before its parent %s", f.page, s.ID, parent)
-					}
-				}
+			readtest.ParentsFirst(t, shards)
+			for _, s := range shards {
 				if s.Closed != f.find(s.ID).closed {
 					t.Errorf("%d a page: %s is listed with Closed %v", f.page, s.ID, s.Closed)
 				}
@@ -82,9 +71,9 @@ func TestListingGivesWhatItHasBeforeItsError(t *testing.T) {
 		}
 		f.fail("ListShards", awsstub.Answer{})
 		f.fail("ListShards", slices.Repeat([]awsstub.Answer{awsstub.Fail(500, "InternalFailureException")}, 50)...)
-		shards, err := listing(t, s, st)
-		if err == nil || !slices.Equal(ids(shards), []string{shardID(4), shardID(2)}) {
-			t.Errorf("the listing gives %v and then %v, want the first page and then an error", ids(shards), err)
+		shards, err := readtest.Listing(t, s, st)
+		if err == nil || !slices.Equal(readtest.IDs(shards), []string{shardID(4), shardID(2)}) {
+			t.Errorf("the listing gives %v and then %v, want the first page and then an error", readtest.IDs(shards), err)
 		}
 	})
 }
@@ -107,9 +96,9 @@ func TestListingIsTriedAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				f.fail("ListShards", awsstub.Answer{}, fault)
-				shards, err := listing(t, s, st)
+				shards, err := readtest.Listing(t, s, st)
 				if err != nil || len(shards) != 5 {
-					t.Errorf("the listing gives %v, %v, want all five shards once", ids(shards), err)
+					t.Errorf("the listing gives %v, %v, want all five shards once", readtest.IDs(shards), err)
 				}
 			})
 		})
@@ -120,10 +109,10 @@ func TestListingOfAStreamMadeAnewIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := family()
 		s := f.source(nil)
-		st, _ := stream(t, s)
+		st, _ := readtest.Stream(t, s)
 		f.do(func() { f.created = time.Now() })
-		if shards, err := listing(t, s, st); !errors.Is(err, consumer.ErrNoStream) || len(shards) > 0 {
-			t.Errorf("the listing gives %v, %v, want ErrNoStream and no shard of the other stream", ids(shards), err)
+		if shards, err := readtest.Listing(t, s, st); !errors.Is(err, consumer.ErrNoStream) || len(shards) > 0 {
+			t.Errorf("the listing gives %v, %v, want ErrNoStream and no shard of the other stream", readtest.IDs(shards), err)
 		}
 	})
 }
@@ -131,7 +120,7 @@ func TestListingOfAStreamMadeAnewIsAnError(t *testing.T) {
 func TestListingStopsWhenItIsNotWanted(t *testing.T) {
 	f := family()
 	s, n := f.source(nil), 0
-	st, _ := stream(t, s)
+	st, _ := readtest.Stream(t, s)
 	for range s.Shards(t.Context(), st) {
 		n++
 		break

@@ -1,6 +1,7 @@
 package kinesissource_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/internal/awsstub"
+	"github.com/runnelhq/runnel/internal/readtest"
 )
 
 // reads counts the reads of a shard while Next is called without a pause for so long.
@@ -15,7 +17,7 @@ func reads(t *testing.T, f *fake, r consumer.Reader, d time.Duration) int {
 	t.Helper()
 	before, until := len(f.Calls("GetRecords")), time.Now().Add(d)
 	for time.Now().Before(until) {
-		next(t, r, consumer.Want{Records: 1})
+		readtest.Next(t, r, consumer.Want{Records: 1})
 	}
 	return len(f.Calls("GetRecords")) - before
 }
@@ -38,7 +40,7 @@ func TestShardThatIsBehindIsReadAsABusyOne(t *testing.T) {
 		if n := reads(t, f, r, 10*time.Second); n < 25 || n > 31 {
 			t.Errorf("a shard that is behind, with empty pages, was read %d times in 10 s, want about 3 a second", n)
 		}
-		if p := next(t, r, consumer.Want{}); p.Behind != time.Minute {
+		if p := readtest.Next(t, r, consumer.Want{}); p.Behind != time.Minute {
 			t.Errorf("the page is %v behind, want a minute", p.Behind)
 		}
 	})
@@ -72,13 +74,13 @@ func TestFirstRecordAfterAPauseComesSoon(t *testing.T) {
 			reads(t, f, r, 20*time.Second)
 			f.do(func() { f.shards[0].put(1, 1) })
 			put := time.Now()
-			drain(t, r, 1)
+			readtest.Drain(t, r, 1)
 			if took := time.Since(put); took > 2200*time.Millisecond {
 				t.Errorf("the first record came after %v, want 2.2 s at most", took)
 			}
 			f.do(func() { f.shards[0].put(2, 1) })
 			put = time.Now()
-			drain(t, r, 1)
+			readtest.Drain(t, r, 1)
 			if took := time.Since(put); took > 400*time.Millisecond {
 				t.Errorf("the second record came after %v: the shard is busy now", took)
 			}
@@ -89,17 +91,17 @@ func TestFirstRecordAfterAPauseComesSoon(t *testing.T) {
 func TestShardIsNotReadFasterThanTheServiceGivesBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(holding(shardID(0), 0))
-		for i := range 30 {
+		for i := range 3 {
 			f.shards[0].put(i+1, 1<<20)
 		}
 		r := open(t, f, checkpoint.Start{})
 		began := time.Now()
-		for n := 0; n < 30; {
-			n += len(next(t, r, consumer.Want{Records: 10}).Records)
+		for n := 0; n < 3; {
+			n += len(readtest.Next(t, r, consumer.Want{Records: 1}).Records)
 		}
-		// The third page comes when the 20 MiB before it are paid for.
-		if took := time.Since(began); took < 10*time.Second || took > 12*time.Second {
-			t.Errorf("30 MiB in pages of 10 MiB took %v, want 10 s: 2 MiB a second", took)
+		// The third page comes when the 2 MiB before it are paid for.
+		if took := time.Since(began); took < time.Second || took > 1200*time.Millisecond {
+			t.Errorf("3 MiB in pages of 1 MiB took %v, want 1 s: 2 MiB a second", took)
 		}
 	})
 }
@@ -112,7 +114,7 @@ func TestThrottlesSlowThePaceForAWhile(t *testing.T) {
 		for range 3 {
 			f.fail("GetRecords", awsstub.Fail(400, "ProvisionedThroughputExceededException"))
 		}
-		next(t, r, consumer.Want{Records: 1})
+		readtest.Next(t, r, consumer.Want{Records: 1})
 		if n := reads(t, f, r, 3*time.Second); n > 6 {
 			t.Errorf("after throttles the shard was read %d times in 3 s, want clearly fewer than 9", n)
 		}
@@ -131,7 +133,7 @@ func TestBackOffHasJitter(t *testing.T) {
 			r := open(t, f, checkpoint.Start{})
 			f.fail("GetRecords", awsstub.Fail(400, "ProvisionedThroughputExceededException"))
 			began := time.Now()
-			next(t, r, consumer.Want{})
+			readtest.Next(t, r, consumer.Want{})
 			waits[time.Since(began)] = true
 		}
 		if len(waits) < 5 {
@@ -147,25 +149,23 @@ func TestPagesKeepToWhatIsWanted(t *testing.T) {
 			f.shards[0].put(i+1, 10_000)
 		}
 		r := open(t, f, checkpoint.Start{})
-		var keys []string
-		for len(keys) < 100 {
+		var places []string
+		for len(places) < 100 {
 			w := consumer.Want{Records: 30, Bytes: 100_000}
-			if len(keys) > 50 {
+			if len(places) > 50 {
 				w = consumer.Want{Bytes: 1}
 			}
-			p := next(t, r, w)
+			p := readtest.Next(t, r, w)
 			if len(p.Records) > 30 || p.Bytes > w.Bytes && len(p.Records) > 1 {
 				t.Fatalf("a page has %d records and %d bytes, want %+v", len(p.Records), p.Bytes, w)
 			}
 			if n := len(p.Records); n > 0 && p.Through != p.Records[n-1].Position {
 				t.Fatalf("a page goes through %v, its last record is at %v", p.Through, p.Records[n-1].Position)
 			}
-			for _, rec := range p.Records {
-				keys = append(keys, rec.Key)
-			}
+			places = append(places, readtest.Places(p.Records)...)
 		}
-		if want := numbered(1, 100); len(keys) != 100 || keys[99] != want[99] || keys[50] != want[50] {
-			t.Errorf("the records are %v", keys)
+		if !slices.Equal(places, numbered(1, 100)) {
+			t.Errorf("the records are %v", places)
 		}
 		calls := f.Calls("GetRecords")
 		for i, c := range calls {
@@ -179,7 +179,7 @@ func TestPagesKeepToWhatIsWanted(t *testing.T) {
 func TestLimitIsTheServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(holding(shardID(0), 1))
-		next(t, open(t, f, checkpoint.Start{}), consumer.Want{Records: 1_000_000, Bytes: 1 << 40})
+		readtest.Next(t, open(t, f, checkpoint.Start{}), consumer.Want{Records: 1_000_000, Bytes: 1 << 40})
 		if n := f.Calls("GetRecords")[0].Number("Limit"); n != 10_000 {
 			t.Errorf("the limit is %v, want 10,000", n)
 		}

@@ -24,6 +24,7 @@ type shard struct {
 	source      *Source
 	incarnation string
 	id          string
+	heard       time.Time // when the service last answered for the incarnation
 }
 
 // once leaves it to the Reader to try again: it knows the pace that the shard bears.
@@ -50,13 +51,22 @@ func (sh *shard) Iterate(ctx context.Context, at checkpoint.Start) (polling.Iter
 	if err != nil {
 		return polling.Iterator{}, err
 	}
-	if _, err := sh.source.same(ctx, sh.incarnation, time.Now().Add(-fresh)); err != nil {
-		return polling.Iterator{}, err
-	}
 	if aws.ToString(out.ShardIterator) == "" {
 		return polling.Iterator{}, errEmpty
 	}
-	return polling.Iterator{ID: *out.ShardIterator}, nil
+	return polling.Iterator{ID: *out.ShardIterator}, sh.still(ctx)
+}
+
+// still makes sure that an answer came from the incarnation: positions, and on some endpoints iterators, work on another stream of the same name.
+func (sh *shard) still(ctx context.Context) error {
+	now := time.Now()
+	if now.Sub(sh.heard) > swap {
+		if _, err := sh.source.same(ctx, sh.incarnation, now.Add(-swap)); err != nil {
+			return err
+		}
+	}
+	sh.heard = now
+	return nil
 }
 
 // missing tells what it is that GetShardIterator did not find.
@@ -80,6 +90,9 @@ func (sh *shard) Get(ctx context.Context, iterator string, limit int) (polling.A
 	in := &kinesis.GetRecordsInput{ShardIterator: &iterator, Limit: aws.Int32(int32(limit))}
 	_, in.StreamARN = sh.source.ref()
 	out, err := sh.source.client.GetRecords(ctx, in, once)
+	if err == nil {
+		err = sh.still(ctx)
+	}
 	if err != nil {
 		return polling.Answer{}, err
 	}

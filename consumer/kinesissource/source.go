@@ -25,8 +25,9 @@ const (
 	maxRate    = 2 << 20 // bytes a second and shard
 )
 
-// fresh is how old an answer about the stream may be that an iterator is checked against. DescribeStreamSummary has a limit of 20 calls a second and account.
-const fresh = 2 * time.Second
+// swap is less than it takes AWS to delete a stream and make another of its name. Who heard of a stream within this time need not ask whether it is
+// still the same: DescribeStreamSummary has a limit of 20 calls a second and account.
+const swap = 5 * time.Second
 
 // Config is how the shards are polled. The zero value of each field is its default.
 type Config struct {

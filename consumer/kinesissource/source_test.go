@@ -13,6 +13,7 @@ import (
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/consumer/kinesissource"
 	"github.com/runnelhq/runnel/internal/awsstub"
+	"github.com/runnelhq/runnel/internal/readtest"
 )
 
 func TestValidateJoinsAllFaults(t *testing.T) {
@@ -48,13 +49,13 @@ func TestStreamIsNamedByARNAndCreation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(holding(shardID(0), 0))
 		s := f.source(nil)
-		got, _ := stream(t, s)
+		got, _ := readtest.Stream(t, s)
 		want := consumer.Stream{Name: "orders", Incarnation: arn + "@1999-12-31T23:00:00.000Z", Retention: 48 * time.Hour, KeyOrder: true}
 		if got != want {
 			t.Errorf("the stream is %+v, want %+v", got, want)
 		}
 		f.do(func() { f.mode = "AUTO"; f.created = time.Now() })
-		if got, _ = stream(t, s); got.KeyOrder || got.Incarnation == want.Incarnation {
+		if got, _ = readtest.Stream(t, s); got.KeyOrder || got.Incarnation == want.Incarnation {
 			t.Errorf("made anew with automatic distribution, the stream is %+v", got)
 		}
 	})
@@ -63,7 +64,7 @@ func TestStreamIsNamedByARNAndCreation(t *testing.T) {
 func TestStreamByARN(t *testing.T) {
 	f := newFake(holding(shardID(0), 1))
 	s := kinesissource.New(f.client(), arn, nil)
-	st, shards := stream(t, s)
+	st, shards := readtest.Stream(t, s)
 	r, err := s.Open(t.Context(), st, shards[0], checkpoint.Start{})
 	if err != nil {
 		t.Fatal(err)
@@ -138,8 +139,8 @@ func TestHazard02_LatestIsPinnedToTheServicesClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(holding(shardID(0), 1))
 		s := f.source(nil)
-		st, _ := stream(t, s)
-		advance(t, 700*time.Millisecond)
+		st, _ := readtest.Stream(t, s)
+		readtest.Advance(t, 700*time.Millisecond)
 		before := time.Now()
 		at, err := s.Pin(t.Context(), st, checkpoint.Latest())
 		if err != nil {
@@ -148,7 +149,7 @@ func TestHazard02_LatestIsPinnedToTheServicesClock(t *testing.T) {
 		if at.Kind() != checkpoint.StartAtTime || !at.Time().Equal(before.Truncate(time.Second)) {
 			t.Errorf("LATEST at %v is pinned to %v, want the second before it", before, at)
 		}
-		for _, other := range []checkpoint.Start{{}, checkpoint.AtTime(before), checkpoint.After(position(t, seq(1)))} {
+		for _, other := range []checkpoint.Start{{}, checkpoint.AtTime(before), checkpoint.After(readtest.Position(t, seq(1)))} {
 			if got, err := s.Pin(t.Context(), st, other); got != other || err != nil {
 				t.Errorf("%v is pinned to %v, %v, want it as it is", other, got, err)
 			}
@@ -166,26 +167,9 @@ func TestLatestNeedsTheServicesClock(t *testing.T) {
 			return a
 		}
 		s := f.source(nil)
-		st, _ := stream(t, s)
+		st, _ := readtest.Stream(t, s)
 		if at, err := s.Pin(t.Context(), st, checkpoint.Latest()); err == nil {
 			t.Errorf("without a Date LATEST is pinned to %v, want an error", at)
 		}
 	})
-}
-
-// advance lets time pass.
-func advance(t *testing.T, d time.Duration) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	defer cancel()
-	<-ctx.Done()
-}
-
-func position(t *testing.T, seq string) checkpoint.Position {
-	t.Helper()
-	p, err := checkpoint.Sequence(seq)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
