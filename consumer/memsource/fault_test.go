@@ -77,6 +77,40 @@ func TestReaderTellsOfALongThrottleAndGoesOn(t *testing.T) {
 	})
 }
 
+func TestOldestFaultFailsTheCallAndIsSpentAlone(t *testing.T) {
+	s := memsource.New("orders", nil)
+	younger := errors.New("younger")
+	s.Inject(memsource.Fault{Err: errBroken, Times: 1})
+	s.Inject(memsource.Fault{Err: younger, Times: 1})
+	for _, want := range []error{errBroken, younger, nil} {
+		if _, err := s.Stream(t.Context()); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+}
+
+func TestFaultThatChangesNothingIsNotSpent(t *testing.T) {
+	s := memsource.New("orders", nil)
+	st := must[consumer.Stream](t)(s.Stream(t.Context()))
+	late := ""
+	s.Inject(memsource.Fault{Op: memsource.OpShards, Hide: func(id string) bool { return id == late }, Times: 1})
+	for _, want := range []int{1, 1, 2} {
+		n := 0
+		for _, err := range s.Shards(t.Context(), st) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != want {
+			t.Errorf("the listing has %d shards, want %d", n, want)
+		}
+		if late == "" {
+			late = s.AddShard()
+		}
+	}
+}
+
 func TestDelaysAddUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memsource.New("orders", nil)
@@ -165,20 +199,19 @@ func TestIteratorThatExpiresForEverIsAnError(t *testing.T) {
 func TestShortPagesLoseNothing(t *testing.T) {
 	s := memsource.New("orders", nil)
 	shard := s.OpenShards()[0]
-	must[checkpoint.Position](t)(s.PutAggregate(shard, "key", []byte("a"), []byte("b"), []byte("c")))
-	fill(t, s, "d")
+	must[checkpoint.Position](t)(s.PutAggregate(shard, "key", []byte("a"), []byte("b"), []byte("c"), []byte("d")))
 	if err := s.CloseShard(shard); err != nil {
 		t.Fatal(err)
 	}
 	r := open(t, s, shard, checkpoint.Start{})
-	s.Inject(memsource.Fault{Short: 2, Times: 1})
+	s.Inject(memsource.Fault{Short: 3, Times: 1})
 	p := next(t, r)
-	mustGive(t, p, "a", "b")
+	mustGive(t, p, "a", "b", "c")
 	if p.End {
 		t.Error("a short page ended the shard")
 	}
 	p = next(t, r)
-	mustGive(t, p, "c", "d")
+	mustGive(t, p, "d")
 	if !p.End {
 		t.Error("the last page does not end the shard")
 	}

@@ -219,6 +219,46 @@ func TestTrimmedUpToAPosition(t *testing.T) {
 	}
 }
 
+func TestInstantsCountFromWhatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memsource.New("orders", nil)
+		shard, ps := fill(t, s, "a", "b")
+		mustGive(t, next(t, open(t, s, shard, checkpoint.After(ps[1]))))
+		at := checkpoint.AtTime(time.Now())
+		fill(t, s, "c")
+		if err := s.Trim(shard, ps[0]); err != nil {
+			t.Fatal(err)
+		}
+		mustGive(t, next(t, open(t, s, shard, at)), "c")
+	})
+}
+
+func TestPutKeepsNoneOfItsCallersBytes(t *testing.T) {
+	s := memsource.New("orders", nil)
+	value := []byte("a")
+	shard, _, err := s.Put("key", value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value[0] = 'b'
+	mustGive(t, next(t, open(t, s, shard, checkpoint.Start{})), "a")
+}
+
+func TestStreamReportsItsConfig(t *testing.T) {
+	for _, c := range []struct {
+		cfg  *memsource.Config
+		want consumer.Stream
+	}{
+		{nil, consumer.Stream{Name: "orders", Retention: 24 * time.Hour, KeyOrder: true}},
+		{&memsource.Config{Retention: time.Hour, Unordered: true}, consumer.Stream{Name: "orders", Retention: time.Hour}},
+	} {
+		got := must[consumer.Stream](t)(memsource.New("orders", c.cfg).Stream(t.Context()))
+		if c.want.Incarnation = got.Incarnation; got != c.want || got.Incarnation == "" {
+			t.Errorf("Stream is %+v, want %+v", got, c.want)
+		}
+	}
+}
+
 func TestAnAggregateIsTrimmedWhenAllOfItIs(t *testing.T) {
 	s := memsource.New("orders", nil)
 	shard := s.OpenShards()[0]
@@ -229,6 +269,12 @@ func TestAnAggregateIsTrimmedWhenAllOfItIs(t *testing.T) {
 	}
 	mustGive(t, next(t, open(t, s, shard, checkpoint.After(first))), "b")
 	if err := s.Trim(shard, last); err != nil {
+		t.Fatal(err)
+	}
+	mustGive(t, next(t, open(t, s, shard, checkpoint.Start{})))
+
+	second := must[checkpoint.Position](t)(s.PutAggregate(shard, "key", []byte("c"), []byte("d")))
+	if err := s.Trim(shard, must[checkpoint.Position](t)(checkpoint.Sequence(second.Sequence()))); err != nil {
 		t.Fatal(err)
 	}
 	mustGive(t, next(t, open(t, s, shard, checkpoint.Start{})))
