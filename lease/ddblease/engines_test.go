@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,40 +18,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"go.uber.org/goleak"
 
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/ddblease"
 	"github.com/runnelhq/runnel/lease/leasetest"
-	"github.com/runnelhq/runnel/localstack"
 )
-
-// startLimit is how long the stack may take to start.
-const startLimit = 3 * time.Minute
-
-var stack *localstack.Stack
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-		defer cancel()
-		var err error
-		if stack, err = localstack.Start(ctx, localstack.Options{}); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		code := m.Run()
-		if err := stack.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		if err := goleak.Find(); err != nil && code == 0 {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return code
-	}())
-}
 
 // newTable is a name of a table that t deletes when it ends.
 func newTable(t *testing.T) string {

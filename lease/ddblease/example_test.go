@@ -14,7 +14,7 @@ import (
 )
 
 // A store on a table that is made if it is missing.
-func Example() {
+func Example() { //nolint:testableexamples // it needs an account
 	ctx := context.Background()
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
@@ -31,7 +31,7 @@ func Example() {
 }
 
 // Operators look at rows by their group.
-func ExampleStore_List() {
+func ExampleStore_List() { //nolint:testableexamples // it needs an account
 	ctx := context.Background()
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 
 // code is what the service calls an error; "" if it is none of its.
 func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return ""

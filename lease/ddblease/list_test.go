@@ -141,7 +141,10 @@ func TestAnErrorIsTheLastOfAListing(t *testing.T) {
 
 func TestAListingThatIsLeftAsksForNoMorePages(t *testing.T) {
 	s, sent := storeOn(in(page(`{"g":{"S":"a/"},"k":{"S":"1"}}`, itemText("a/1", 1, "c", `1`))), nil)
-	for range s.List(t.Context(), "a/", "") {
+	for _, err := range s.List(t.Context(), "a/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 	if got := sent.ops(); len(got) != 1 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -148,9 +149,7 @@ func sameJSON(t *testing.T, what, got, want string) {
 	if err := json.Unmarshal([]byte(want), &w); err != nil {
 		t.Fatalf("%s: %v in %s", what, err, want)
 	}
-	gb, _ := json.Marshal(g)
-	wb, _ := json.Marshal(w)
-	if string(gb) != string(wb) {
-		t.Errorf("%s:\n got %s\nwant %s", what, gb, wb)
+	if !reflect.DeepEqual(g, w) {
+		t.Errorf("%s:\n got %v\nwant %v", what, g, w)
 	}
 }

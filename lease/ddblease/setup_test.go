@@ -255,7 +255,7 @@ func TestADeniedRequestNamesItsPermission(t *testing.T) {
 
 func TestSetupWithoutRegionCredentialsOrEndpointSaysSo(t *testing.T) {
 	id := credentials.NewStaticCredentialsProvider("id", "secret", "")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

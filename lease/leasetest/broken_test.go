@@ -58,8 +58,8 @@ func (f *faulty) Delete(ctx context.Context, rows []lease.Row) []error {
 }
 
 // current gives rows the versions that are stored.
-func current(s *memlease.Store, rows []lease.Row) []lease.Row {
-	stored, _ := s.Get(context.Background(), keysOf(rows))
+func current(ctx context.Context, s *memlease.Store, rows []lease.Row) []lease.Row {
+	stored, _ := s.Get(ctx, keysOf(rows))
 	rows = slices.Clone(rows)
 	for i := range rows {
 		rows[i].Version = stored[i].Version

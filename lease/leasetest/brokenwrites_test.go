@@ -14,7 +14,7 @@ import (
 // checkThenWrite compares versions and writes later, as a store does that reads and then writes without a condition.
 func checkThenWrite(s *memlease.Store, write func(context.Context, []lease.Row) []error) func(context.Context, []lease.Row) []error {
 	return func(ctx context.Context, rows []lease.Row) []error {
-		for i, row := range current(s, rows) {
+		for i, row := range current(ctx, s, rows) {
 			if row.Version != rows[i].Version {
 				return []error{lease.ErrConflict}
 			}
@@ -22,7 +22,7 @@ func checkThenWrite(s *memlease.Store, write func(context.Context, []lease.Row) 
 		if err := backoff.Wait(ctx, time.Millisecond); err != nil {
 			return []error{err}
 		}
-		return write(ctx, current(s, rows))
+		return write(ctx, current(ctx, s, rows))
 	}
 }
 
@@ -52,11 +52,11 @@ var brokenWriters = []broken{
 		"a row is created once", "an update must name the stored version", "one of several writers wins each version",
 		"rows written at once are independent",
 	}, func(s *memlease.Store) lease.Store {
-		return &faulty{Store: s, put: func(ctx context.Context, rows []lease.Row) []error { return s.Put(ctx, current(s, rows)) }}
+		return &faulty{Store: s, put: func(ctx context.Context, rows []lease.Row) []error { return s.Put(ctx, current(ctx, s, rows)) }}
 	}},
 	{"updates a row from any lower version", []string{"an update must name the stored version"}, func(s *memlease.Store) lease.Store {
 		return &faulty{Store: s, put: func(ctx context.Context, rows []lease.Row) []error {
-			for i, row := range current(s, rows) {
+			for i, row := range current(ctx, s, rows) {
 				if row.Version > 0 && rows[i].Version > row.Version {
 					rows[i].Version = row.Version
 				}
@@ -67,7 +67,7 @@ var brokenWriters = []broken{
 	{"ignores versions when it deletes", []string{
 		"a delete must name the stored version", "rows deleted at once are independent",
 	}, func(s *memlease.Store) lease.Store {
-		return &faulty{Store: s, remove: func(ctx context.Context, rows []lease.Row) []error { return s.Delete(ctx, current(s, rows)) }}
+		return &faulty{Store: s, remove: func(ctx context.Context, rows []lease.Row) []error { return s.Delete(ctx, current(ctx, s, rows)) }}
 	}},
 	{"goes on counting where a deleted row ended", []string{"a delete must name the stored version"}, func(s *memlease.Store) lease.Store {
 		tombs := map[string]bool{}
@@ -114,7 +114,7 @@ var brokenWriters = []broken{
 		return &faulty{Store: s, put: func(ctx context.Context, rows []lease.Row) []error {
 			errs := make([]error, len(rows))
 			failed := false
-			for i, row := range current(s, rows) {
+			for i, row := range current(ctx, s, rows) {
 				if row.Version != rows[i].Version {
 					errs[i], failed = lease.ErrConflict, true
 				}

@@ -1,7 +1,6 @@
 package leasetest
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -20,6 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // recorder stands in for the test of a store that is expected to fail.
 type recorder struct {
+	*testing.T
+
 	mu     sync.Mutex
 	faults []string
 }
@@ -45,11 +46,9 @@ func faults(t *testing.T, name string, newStore func() lease.Store) (found []str
 			if c.name != name {
 				continue
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), caseLimit)
-			defer cancel()
-			r := &recorder{}
+			r := &recorder{T: t}
 			var wg sync.WaitGroup
-			wg.Go(func() { c.run(newScene(ctx, r, newStore())) })
+			wg.Go(func() { c.run(newScene(r, newStore())) })
 			wg.Wait()
 			found = r.faults
 			return

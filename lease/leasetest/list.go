@@ -115,7 +115,7 @@ func listBreak(s *scene) {
 	after := s.get(rows[0].Key)[0].Cursor
 	for _, cursor := range []string{"", after} {
 		yielded := 0
-		s.store.List(s.ctx, s.key("a/"), cursor)(func(lease.Row, error) bool {
+		s.store.List(s.Context(), s.key("a/"), cursor)(func(lease.Row, error) bool {
 			yielded++
 			return false
 		})

@@ -37,7 +37,7 @@ func readsAreConsistent(s *scene) {
 		wg.Go(func() {
 			for ended.Load() == 0 && behind[i] == "" {
 				least := acknowledged.Load()
-				rows, err := s.store.Get(s.ctx, []string{key})
+				rows, err := s.store.Get(s.Context(), []string{key})
 				if err != nil || len(rows) != 1 || rows[0].Version < least {
 					behind[i] = fmt.Sprintf("%v, %v; want one row of version %d or higher", rows, err, least)
 				}
@@ -46,7 +46,7 @@ func readsAreConsistent(s *scene) {
 	}
 	var errs []error
 	for version := uint64(0); version < rounds && errs == nil; version++ {
-		if errs = s.store.Put(s.ctx, []lease.Row{s.row("a/row", version)}); errs == nil {
+		if errs = s.store.Put(s.Context(), []lease.Row{s.row("a/row", version)}); errs == nil {
 			acknowledged.Store(version + 1)
 		}
 	}

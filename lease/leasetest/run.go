@@ -3,16 +3,13 @@ package leasetest
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/runnelhq/runnel/lease"
 )
 
-// caseLimit ends a case whose store does not come back.
-const caseLimit = 2 * time.Minute
-
 // tb is the part of [testing.TB] that cases use, so that the suite itself can be tested.
 type tb interface {
+	Context() context.Context
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
@@ -52,9 +49,7 @@ var cases = []struct {
 func Run(t *testing.T, newStore func(t *testing.T) lease.Store) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), caseLimit)
-			defer cancel()
-			c.run(newScene(ctx, t, newStore(t)))
+			c.run(newScene(t, newStore(t)))
 		})
 	}
 }

@@ -22,19 +22,19 @@ var looks = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second}
 // scene is a case under way: a store, and keys that nobody else has.
 type scene struct {
 	tb
-	ctx   context.Context
+
 	store lease.Store
 	root  string
 }
 
-func newScene(ctx context.Context, t tb, store lease.Store) *scene {
-	return &scene{tb: t, ctx: ctx, store: store, root: "leasetest-" + rand.Text() + "/"}
+func newScene(t tb, store lease.Store) *scene {
+	return &scene{tb: t, store: store, root: "leasetest-" + rand.Text() + "/"}
 }
 
 // ready sets the store up.
 func (s *scene) ready() {
 	s.Helper()
-	if err := s.store.Setup(s.ctx); err != nil {
+	if err := s.store.Setup(s.Context()); err != nil {
 		s.Fatalf("Setup: %v", err)
 	}
 }
@@ -59,7 +59,7 @@ func (s *scene) numbered(group string, n int) []lease.Row {
 // put writes rows and wants all of them written.
 func (s *scene) put(rows ...lease.Row) {
 	s.Helper()
-	if errs := s.store.Put(s.ctx, rows); errs != nil {
+	if errs := s.store.Put(s.Context(), rows); errs != nil {
 		s.Fatalf("Put of %s: %v; want nil, for all were to be written", keysOf(rows), errs)
 	}
 }
@@ -67,7 +67,7 @@ func (s *scene) put(rows ...lease.Row) {
 // one applies write, which is Put or Delete, to one row and returns its error.
 func (s *scene) one(write func(context.Context, []lease.Row) []error, row lease.Row) error {
 	s.Helper()
-	errs := write(s.ctx, []lease.Row{row})
+	errs := write(s.Context(), []lease.Row{row})
 	if errs == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (s *scene) conflict(what string, write func(context.Context, []lease.Row) [
 // get reads rows and wants an answer to each.
 func (s *scene) get(keys ...string) []lease.Row {
 	s.Helper()
-	rows, err := s.store.Get(s.ctx, keys)
+	rows, err := s.store.Get(s.Context(), keys)
 	if err != nil {
 		s.Fatalf("Get of %q: %v", keys, err)
 	}
@@ -128,7 +128,7 @@ func (s *scene) absent(key string) {
 func (s *scene) list(group, after string) []lease.Row {
 	s.Helper()
 	var rows []lease.Row
-	for row, err := range s.store.List(s.ctx, group, after) {
+	for row, err := range s.store.List(s.Context(), group, after) {
 		if err != nil {
 			s.Fatalf("List of %q after %q: %v", group, after, err)
 		}
@@ -151,7 +151,7 @@ func (s *scene) lists(group string, want ...string) {
 // eventually wants wrong to become "" within the limit for listings.
 func (s *scene) eventually(wrong func() string, format string, args ...any) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, listLimit)
+	ctx, cancel := context.WithTimeout(s.Context(), listLimit)
 	defer cancel()
 	for n := 1; ; n++ {
 		text := wrong()

@@ -18,7 +18,7 @@ func setup(s *scene) {
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for i := range workers {
-		wg.Go(func() { errs[i] = s.store.Setup(s.ctx) })
+		wg.Go(func() { errs[i] = s.store.Setup(s.Context()) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -26,7 +26,7 @@ func setup(s *scene) {
 	}
 	row := s.row("a/row", 0)
 	s.put(row)
-	if err := s.store.Setup(s.ctx); err != nil {
+	if err := s.store.Setup(s.Context()); err != nil {
 		s.Fatalf("Setup of storage that is there: %v", err)
 	}
 	s.holds(row, 1)
@@ -90,7 +90,7 @@ func (s *scene) race(rows []lease.Row, write func(i int) func(context.Context, [
 	answers := make([][]error, len(rows))
 	var wg sync.WaitGroup
 	for i, row := range rows {
-		wg.Go(func() { answers[i] = write(i)(s.ctx, []lease.Row{row}) })
+		wg.Go(func() { answers[i] = write(i)(s.Context(), []lease.Row{row}) })
 	}
 	wg.Wait()
 	winner = -1
@@ -164,7 +164,7 @@ func putMany(s *scene) {
 	other := rows[unlucky]
 	other.Value = []byte(`"first"`)
 	s.put(other)
-	s.oneConflict("Put", s.store.Put(s.ctx, rows), len(rows), unlucky)
+	s.oneConflict("Put", s.store.Put(s.Context(), rows), len(rows), unlucky)
 	for i, row := range rows {
 		if i == unlucky {
 			row = other
@@ -183,7 +183,7 @@ func removeMany(s *scene) {
 	for i := range rows {
 		rows[i].Version = 1
 	}
-	s.oneConflict("Delete", s.store.Delete(s.ctx, rows), len(rows), unlucky)
+	s.oneConflict("Delete", s.store.Delete(s.Context(), rows), len(rows), unlucky)
 	for i, row := range s.get(keysOf(rows)...) {
 		switch {
 		case i == unlucky && row.Version != 2:
@@ -212,13 +212,13 @@ func (s *scene) oneConflict(what string, errs []error, rows, unlucky int) {
 
 func emptyInputs(s *scene) {
 	s.ready()
-	if errs := s.store.Put(s.ctx, nil); len(errs) != 0 {
+	if errs := s.store.Put(s.Context(), nil); len(errs) != 0 {
 		s.Fatalf("Put of nothing: %v", errs)
 	}
-	if errs := s.store.Delete(s.ctx, nil); len(errs) != 0 {
+	if errs := s.store.Delete(s.Context(), nil); len(errs) != 0 {
 		s.Fatalf("Delete of nothing: %v", errs)
 	}
-	if rows, err := s.store.Get(s.ctx, nil); len(rows) != 0 || err != nil {
+	if rows, err := s.store.Get(s.Context(), nil); len(rows) != 0 || err != nil {
 		s.Fatalf("Get of nothing: %v, %v", rows, err)
 	}
 	if rows := s.list(s.key("nobody/"), ""); len(rows) != 0 {
@@ -231,7 +231,7 @@ func ended(s *scene) {
 	s.ready()
 	row := s.row("a/row", 0)
 	s.put(row)
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
 	if err := s.inTime("Setup", func() error { return s.store.Setup(ctx) }); err == nil {
 		s.Errorf("Setup under a context that is over: no error")
