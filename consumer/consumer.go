@@ -169,7 +169,7 @@ func (c *Consumer) leases(st Stream) lease.Config {
 			return newRunner(c, st, l).run(ctx)
 		},
 		Timing: c.cfg.Timing, Logger: c.cfg.Logger,
-		Error: func(err error) { c.failed(Failed{Err: err}) },
+		Error: c.leaseFailed,
 	}
 }
 

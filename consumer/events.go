@@ -51,6 +51,12 @@ func (c *Consumer) gap(e Gap) {
 	tell(c, c.cfg.Hooks.Gap, e)
 }
 
+// leaseFailed tells of what the coordinator of the leases has logged.
+func (c *Consumer) leaseFailed(err error) {
+	c.remember(err)
+	tell(c, c.cfg.Hooks.Error, Failed{Err: err})
+}
+
 func (c *Consumer) failed(e Failed) {
 	c.remember(e.Err)
 	c.cfg.Logger.Warn("failed, will be tried again", "shard", e.Shard, "error", e.Err)
