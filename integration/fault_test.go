@@ -37,6 +37,21 @@ type request struct {
 // send hands the request on.
 func (r *request) send() (*response, error) { return r.next.RoundTrip(r.raw) }
 
+// attempt is which sending of a call this is, from 1, and how many its client makes at most.
+func (r *request) attempt() (n, most int) {
+	for field := range strings.SplitSeq(r.raw.Header.Get("Amz-Sdk-Request"), "; ") {
+		name, value, _ := strings.Cut(field, "=")
+		number, _ := strconv.Atoi(value) // 0 for the fields that are none
+		switch name {
+		case "attempt":
+			n = number
+		case "max":
+			most = number
+		}
+	}
+	return n, most
+}
+
 // fault is asked about each sending: it sends the request on, or not, and gives the answer, or another.
 type fault func(r *request) (*response, error)
 

@@ -91,7 +91,7 @@ func onKinesis(t *testing.T, shards int) (*bench, *kinesisStream) {
 }
 
 // limit is how long a test waits for what must happen.
-const limit = time.Minute
+const limit = 2 * time.Minute
 
 // eventually fails the test if ok does not hold in time. What says in words what was waited for, and what is there instead.
 func eventually(t *testing.T, what func() string, ok func() bool) {

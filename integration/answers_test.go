@@ -1,0 +1,128 @@
+//go:build engines
+
+package integration
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/lease/ddblease"
+	"github.com/runnelhq/runnel/localstack"
+)
+
+// Writes of leases that were applied although their answers were lost: what became of them is read, never assumed.
+func TestHazard17_LostAnswersOfLeaseWrites(t *testing.T) {
+	onBoth(t, 3, func(t *testing.T, b *bench) {
+		random, lost := newChance(17), new(atomic.Int64)
+		b.underFaults(t, lost, func(r *request) (*response, error) {
+			if r.writes() && random.of(0.25) {
+				lost.Add(1)
+				return r.lose()
+			}
+			return r.send()
+		})
+	})
+}
+
+// Writes of leases that are applied when their senders have long given up, after newer ones.
+func TestHazard04_LateWritesNeverTakeAPositionBack(t *testing.T) {
+	onBoth(t, 3, func(t *testing.T, b *bench) {
+		random, delayed, held := newChance(4), new(atomic.Int64), newLate(t)
+		b.underFaults(t, delayed, func(r *request) (*response, error) {
+			if r.writes() && random.of(0.25) {
+				delayed.Add(1)
+				return held.send(r, time.Duration(delayed.Load()%10)*50*time.Millisecond)
+			}
+			return r.send()
+		})
+	})
+}
+
+// Every call is throttled: the first attempt where the SDK makes several, and every fourth of those that the sources try again themselves.
+func TestHazard22_ThrottledCallsAreOvercome(t *testing.T) {
+	onBoth(t, 3, func(t *testing.T, b *bench) {
+		throttled, singles := new(atomic.Int64), new(atomic.Int64)
+		b.underFaults(t, throttled, func(r *request) (*response, error) {
+			attempt, most := r.attempt()
+			if attempt == 1 && (most > 1 || singles.Add(1)%4 == 0) {
+				throttled.Add(1)
+				return r.throttle()
+			}
+			return r.send()
+		})
+	})
+}
+
+// underFaults has two workers consume while records come in and calls fail: nothing may be missing or out of order, and no lease may go back.
+// The workers stop cleanly when the faults are over. hit counts them.
+func (b *bench) underFaults(t *testing.T, hit *atomic.Int64, f fault) {
+	t.Helper()
+	b.watchRows(t)
+	var over atomic.Bool
+	c := through(b.clients, func(r *request) (*response, error) {
+		if over.Load() {
+			return r.send()
+		}
+		return f(r)
+	})
+	stop := b.putting(t, keys(6), 300*time.Millisecond)
+	all := []*local{b.runEager(t, "a", c), b.runEager(t, "b", c)}
+	b.awaitSome(t, 100)
+	eventually(t, func() string { return fmt.Sprintf("only %d faults were injected", hit.Load()) }, func() bool { return hit.Load() >= 20 })
+	stop()
+	b.awaitAll(t)
+	over.Store(true)
+	for _, l := range all {
+		l.mustStop(t)
+	}
+	b.log.check(t)
+	for _, r := range b.rows(t) {
+		if r.Owner != "" {
+			t.Errorf("shard %s was not released: %s", r.Shard, r.text)
+		}
+	}
+}
+
+// runEager runs a consumer that writes a position after every few records.
+func (b *bench) runEager(t *testing.T, worker string, c localstack.Clients) *local {
+	t.Helper()
+	cfg := b.config(worker, c)
+	cfg.Checkpoint = checkpoint.EveryN(10)
+	return run(t, cfg)
+}
+
+// The store is throttled entirely, for longer than a session lives: handlers stop before others may take their shards, and all recovers
+// alone.
+func TestHazard22_ThrottledStoreStopsTheWorkInTime(t *testing.T) {
+	t.Parallel()
+	b, _ := onKinesis(t, 2)
+	var shut atomic.Bool
+	c := through(b.clients, func(r *request) (*response, error) {
+		if r.leases() && shut.Load() {
+			return r.throttle()
+		}
+		return r.send()
+	})
+	stop := b.putting(t, keys(10), 100*time.Millisecond)
+	cfg := b.config("worker", b.clients)
+	cfg.Leases = ddblease.New(c.DynamoDB(), b.leases, nil)
+	cfg.Timing = hasty
+	l := run(t, cfg)
+	b.awaitSome(t, 100)
+	shut.Store(true)
+	pause(t, hasty.Expiry) // by now the session may be taken for dead
+	during := len(b.log.all())
+	pause(t, hasty.Expiry/2)
+	if n := len(b.log.since(during)); n > 0 {
+		t.Errorf("%d records were handled after the session had lapsed", n)
+	}
+	shut.Store(false)
+	b.awaitSome(t, b.log.distinct()+100)
+	stop()
+	b.awaitAll(t)
+	l.mustStop(t)
+	b.log.check(t)
+}
