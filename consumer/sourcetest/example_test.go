@@ -44,4 +44,5 @@ func ExampleRun() {
 		})
 	}
 	_ = TestConformance
+	// Output:
 }

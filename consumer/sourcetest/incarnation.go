@@ -63,7 +63,7 @@ func anotherIncarnation(tb testing.TB, x *subject) {
 func (x *subject) mustStayWith(tb testing.TB, r consumer.Reader, old []put) {
 	tb.Helper()
 	ctx := within(tb)
-	for n := 0; n < 2*len(old); n++ {
+	for range 2 * len(old) {
 		p, err := r.Next(ctx, consumer.Want{})
 		if err != nil {
 			mustBe(tb, "Next of a deleted incarnation", err, consumer.ErrNoStream)

@@ -13,7 +13,7 @@ import (
 )
 
 // from opens a shard at its oldest record and leaves out what keep does not want.
-func from(m *memsource.Source, ctx context.Context, st consumer.Stream, sh consumer.Shard, keep func(consumer.Record) bool) (consumer.Reader, error) {
+func from(ctx context.Context, m *memsource.Source, st consumer.Stream, sh consumer.Shard, keep func(consumer.Record) bool) (consumer.Reader, error) {
 	b := &bent{Source: m, page: func(_ *bentReader, p *consumer.Page) {
 		without(p, func(r consumer.Record) bool { return !keep(r) })
 	}}
@@ -29,14 +29,14 @@ func startFaults() []fault {
 			if !whole(at) {
 				return m.Open(ctx, st, sh, at)
 			}
-			return from(m, ctx, st, sh, func(r consumer.Record) bool { return !r.Position.Before(at.Position()) })
+			return from(ctx, m, st, sh, func(r consumer.Record) bool { return !r.Position.Before(at.Position()) })
 		}),
 		inOpen("resumes a record too late", "Ended/Resumed", "gave", func(m *memsource.Source, ctx context.Context, st consumer.Stream, sh consumer.Shard, at checkpoint.Start) (consumer.Reader, error) {
 			if !whole(at) {
 				return m.Open(ctx, st, sh, at)
 			}
 			after := 0
-			return from(m, ctx, st, sh, func(r consumer.Record) bool {
+			return from(ctx, m, st, sh, func(r consumer.Record) bool {
 				if at.Position().Before(r.Position) {
 					after++
 				}
@@ -54,7 +54,7 @@ func startFaults() []fault {
 				return m.Open(ctx, st, sh, at)
 			}
 			first := mustPosition(at.Position().Sequence())
-			return from(m, ctx, st, sh, func(r consumer.Record) bool { return first.Before(r.Position) })
+			return from(ctx, m, st, sh, func(r consumer.Record) bool { return first.Before(r.Position) })
 		}),
 		inStarts("ignores instants", "Instants/OlderLeftOut", "gave", func(at checkpoint.Start) checkpoint.Start {
 			if at.Kind() == checkpoint.StartAtTime {
