@@ -9,6 +9,9 @@ override RUNNEL_CACHE := $(abspath $(RUNNEL_CACHE))
 export RUNNEL_CACHE
 lint := $(RUNNEL_CACHE)/bin/golangci-lint
 core := $(addprefix ./,$(wildcard checkpoint lease ordering dedup deadletter consumer))
+# The race detector needs a C compiler.
+race := $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
+$(if $(race),,$(warning no C compiler: tests run without the race detector))
 # The packages with tests that need a server.
 served = $(shell grep -rl --include=*_test.go '^//go:build engines$$' . | xargs -r -n 1 dirname | sort -u)
 
@@ -38,15 +41,15 @@ test: engines test-unit test-localstack test-engines ## every test: the unit tes
 
 .PHONY: test-unit
 test-unit: ## the tests that need Go alone, in seconds
-	go test -race -timeout 3m ./...
+	go test $(race) -timeout 3m ./...
 
 .PHONY: test-localstack
 test-localstack: engines ## the tests that need a server, on the endpoints of the environment or on LocalStack
-	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test -race -count 1 -timeout 10m -tags engines $(served)
+	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test $(race) -count 1 -timeout 10m -tags engines $(served)
 
 .PHONY: test-engines
 test-engines: engines ## the tests that need a server, on kinesis-mock and DynamoDB Local without LocalStack
-	RUNNEL_STACK=engines go test -race -count 1 -timeout 10m -tags engines $(served)
+	RUNNEL_STACK=engines go test $(race) -count 1 -timeout 10m -tags engines $(served)
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, 10 s by default

@@ -57,7 +57,8 @@ part() {
   if [ -f "$home/installed" ] && [ "$(cat "$home/installed")" = "$stamp" ]; then return; fi
   echo "installing $name into $home"
   building=$(mktemp -d "$engines/.building-$name-XXXXXX")
-  if ! (set -e; "build-$name" "$building") >"$building.log" 2>&1; then
+  "build-$name" "$building" >"$building.log" 2>&1 & # in a condition it would go on after a failed command
+  if ! wait $!; then
     echo "installing $name failed:" >&2
     tail -n 40 "$building.log" >&2
     rm -rf "$building" "$building.log"
