@@ -70,6 +70,9 @@ func (c *crew) hire() error {
 	cmd := exec.Command(self, "-worker", name, "-stream", c.options.stream, "-table", c.options.table)
 	cmd.Env = append(os.Environ(), c.stack.Env()...)
 	cmd.Stdout, cmd.Stderr = c.out, os.Stderr
+	if _, err := cmd.StdinPipe(); err != nil { // never written: it ends with this process
+		return err
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 
@@ -22,8 +23,15 @@ type vote struct {
 	N     int    `json:"n" dynamodbav:"n"`
 }
 
-// work is a worker process: two consumers, whose handlers print what they were given.
+// work is a worker process: two consumers, whose handlers print what they were given. It ends with its parent, which holds the other end of
+// its standard input.
 func work(ctx context.Context, o options) error {
+	ctx, orphaned := context.WithCancel(ctx)
+	defer orphaned()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // the end of it is what counts
+		orphaned()
+	}()
 	stack, err := localstack.Start(ctx, localstack.Options{Kind: localstack.Environment})
 	if err != nil {
 		return err
