@@ -175,7 +175,7 @@ func (m *member) fetchSessions(ctx context.Context, sessions []string, others ..
 	for i, s := range sessions {
 		names[i] = sessionKey(s)
 	}
-	found, err := m.req.get(ctx, append(names, others...)...)
+	found, err := m.req.get(ctx, slices.Concat(names, others)...)
 	if err != nil {
 		return nil, err
 	}

@@ -61,15 +61,15 @@ func (a *audit) Put(ctx context.Context, rows []lease.Row) []error {
 	errs := make([]error, len(rows))
 	failed := false
 	for i, row := range rows {
-		before, _ := a.row(row.Key)
+		before, _ := a.read(ctx, row.Key)
 		if err := a.store.Put(ctx, []lease.Row{row}); err != nil {
 			errs[i], failed = err[0], true
 			continue
 		}
-		after, _ := a.row(row.Key)
+		after, _ := a.read(ctx, row.Key)
 		switch kind(row.Key) {
 		case "S":
-			a.shard(row, before, after)
+			a.shard(ctx, row, before, after)
 		case "W":
 			a.session(row, before, after)
 		}
@@ -88,7 +88,11 @@ func (a *audit) Delete(ctx context.Context, rows []lease.Row) []error {
 
 // row reads a row as it is now; there is false if it does not exist.
 func (a *audit) row(key string) (r stored, there bool) {
-	rows, err := a.store.Get(context.WithoutCancel(a.t.Context()), []string{key})
+	return a.read(context.WithoutCancel(a.t.Context()), key)
+}
+
+func (a *audit) read(ctx context.Context, key string) (r stored, there bool) {
+	rows, err := a.store.Get(context.WithoutCancel(ctx), []string{key})
 	if err != nil {
 		a.t.Errorf("audit: %v", err)
 	}
@@ -124,7 +128,7 @@ func (a *audit) session(row lease.Row, before, after stored) {
 	}
 }
 
-func (a *audit) shard(row lease.Row, before, after stored) {
+func (a *audit) shard(ctx context.Context, row lease.Row, before, after stored) {
 	if after.Position.Before(before.Position) && after.Generation == before.Generation {
 		a.broken(row.Key, "position went from %s back to %s", before.Position, after.Position)
 	}
@@ -135,31 +139,31 @@ func (a *audit) shard(row lease.Row, before, after stored) {
 	case after.Epoch < before.Epoch:
 		a.broken(row.Key, "epoch fell from %d to %d", before.Epoch, after.Epoch)
 	case after.Epoch > before.Epoch:
-		a.taken(row, before, after)
+		a.taken(ctx, row, before, after)
 	case after.Owner != "" && after.Owner != before.Owner:
 		a.broken(row.Key, "%s owns it in the epoch %d of %q", after.Owner, after.Epoch, before.Owner)
 	}
 	if after.State == "ended" {
-		a.ended(row, before, after)
+		a.ended(ctx, row, before, after)
 	}
 }
 
-func (a *audit) taken(row lease.Row, before, after stored) {
+func (a *audit) taken(ctx context.Context, row lease.Row, before, after stored) {
 	epoch := fmt.Sprint(row.Key, " ", after.Epoch)
 	if other, dup := a.holder[epoch]; dup {
 		a.broken(row.Key, "epoch %d was handed out to %s and to %s", after.Epoch, other, after.Owner)
 	}
 	a.holder[epoch] = after.Owner
 	if before.Owner != "" && before.Owner != after.Owner {
-		if owner, there := a.row("W/" + before.Owner); there && owner.State != "D" {
+		if owner, there := a.read(ctx, "W/"+before.Owner); there && owner.State != "D" {
 			a.broken(row.Key, "taken by %s from %s, which lives", after.Owner, before.Owner)
 		}
 	}
-	if taker, there := a.row("W/" + after.Owner); there && taker.HB < 2 {
+	if taker, there := a.read(ctx, "W/"+after.Owner); there && taker.HB < 2 {
 		a.broken(row.Key, "taken by %s before its first heartbeat", after.Owner)
 	}
 	for _, id := range before.Parents {
-		p, there := a.row(siblingKey(row.Key, id))
+		p, there := a.read(ctx, siblingKey(row.Key, id))
 		if there && p.State != "ended" {
 			a.broken(row.Key, "taken before its parent %s ended", id)
 		}
@@ -169,12 +173,12 @@ func (a *audit) taken(row lease.Row, before, after stored) {
 	}
 }
 
-func (a *audit) ended(row lease.Row, before, after stored) {
+func (a *audit) ended(ctx context.Context, row lease.Row, before, after stored) {
 	if before.Owner == "" || after.Owner != "" {
 		a.broken(row.Key, "ended by %q and left to %q", before.Owner, after.Owner)
 	}
 	for _, id := range after.Children {
-		if _, there := a.row(siblingKey(row.Key, id)); !there {
+		if _, there := a.read(ctx, siblingKey(row.Key, id)); !there {
 			a.broken(row.Key, "ended before its child %s had a row", id)
 		}
 	}

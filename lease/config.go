@@ -84,7 +84,7 @@ func (c Config) faults() error {
 		}
 	}
 	if c.App != strings.TrimSpace(c.App) {
-		faults = append(faults, fmt.Errorf("App is %q: remove the space around it", c.App))
+		faults = append(faults, fmt.Errorf("%s is %q: remove the space around it", "App", c.App))
 	}
 	faults = append(faults, c.Timing.faults()...)
 	if len(faults) == 0 {

@@ -450,7 +450,9 @@ func TestHazard18_SlowHandlersDoNotStarveHeartbeats(t *testing.T) {
 			t.Errorf("the lease of a slow handler: %+v", f.store.lease("a"))
 		}
 		close(slow)
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 }
 
@@ -526,8 +528,7 @@ func TestHazard20_OneShardsErrorLeavesTheOthersAlone(t *testing.T) {
 		}) {
 			t.Errorf("nobody was told of the corrupt row: %v", w.errors)
 		}
-		rows, _ = f.store.Get(t.Context(), []string{"orders/S/one/a"})
-		if string(rows[0].Value) != `{"state":"half a ro` {
+		if rows, err = f.store.Get(t.Context(), []string{"orders/S/one/a"}); err != nil || string(rows[0].Value) != `{"state":"half a ro` {
 			t.Errorf("the corrupt row was written: %s", rows[0].Value)
 		}
 	})

@@ -71,7 +71,7 @@ func (m *member) killOne(ctx context.Context, name string) error {
 		m.view.session(name, next, false, m.clock.mono())
 		m.view.gather(m.clock.mono())
 		m.mu.Unlock()
-		m.log.Warn("lease: session is dead", "session", name, "silent", time.Duration(now-s.since).Round(time.Millisecond))
+		m.log.Warn("lease: session is dead", "session", name, "silent", (now - s.since).Round(time.Millisecond))
 	} else if !errors.Is(err, ErrConflict) {
 		return err
 	}

@@ -111,7 +111,8 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 func (m *member) enter(ctx, life context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(life, func() { cancel(context.Cause(life)) })()
+	stop := context.AfterFunc(life, func() { cancel(context.Cause(life)) })
+	defer stop()
 	for !m.s.valid() {
 		if err := m.s.acked.wait(ctx, m.cfg.Timing.Heartbeat); err != nil {
 			return unlessOver(err)

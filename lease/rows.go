@@ -48,7 +48,7 @@ func (r *sessionRow) fields() []field {
 	return []field{{"hb", &r.HB}, {"state", &r.State}, {"draining", &r.Draining}, {"metadata", &r.Meta}}
 }
 
-func (r sessionRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+func (r *sessionRow) encode() []byte { return encodeFields(r.fields(), r.others) }
 
 func decodeSession(row Row) (sessionRow, error) {
 	r := sessionRow{head: headOf(row)}
@@ -71,7 +71,7 @@ type memberRow struct {
 	Worker string
 }
 
-func (r memberRow) encode() []byte { return encodeFields([]field{{"worker", &r.Worker}}, nil) }
+func (r *memberRow) encode() []byte { return encodeFields([]field{{"worker", &r.Worker}}, nil) }
 
 // maxEpoch leaves room above every epoch that is read.
 const maxEpoch = 1 << 62
@@ -105,7 +105,7 @@ func (r *shardRow) fields() []field {
 	}
 }
 
-func (r shardRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+func (r *shardRow) encode() []byte { return encodeFields(r.fields(), r.others) }
 
 func decodeShard(row Row) (shardRow, error) {
 	r := shardRow{head: headOf(row)}
@@ -125,7 +125,7 @@ func decodeShard(row Row) (shardRow, error) {
 	return r, nil
 }
 
-func (r shardRow) check() error {
+func (r *shardRow) check() error {
 	switch {
 	case r.State != open && r.State != ended:
 		return fmt.Errorf("state is %q, want %s or %s", r.State, open, ended)
@@ -142,7 +142,7 @@ func (r shardRow) check() error {
 }
 
 // begin is where a new owner begins.
-func (r shardRow) begin() checkpoint.Start {
+func (r *shardRow) begin() checkpoint.Start {
 	if r.Position.IsZero() {
 		return r.Start
 	}
@@ -173,7 +173,7 @@ func (r *appRow) fields() []field {
 	}
 }
 
-func (r appRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+func (r *appRow) encode() []byte { return encodeFields(r.fields(), r.others) }
 
 func decodeApp(row Row) (appRow, error) {
 	r := appRow{head: headOf(row)}

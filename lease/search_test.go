@@ -124,7 +124,7 @@ func unit(n int8) instant {
 	return instant{time.Duration(n) * time.Second, time.Unix(int64(n), 0)}
 }
 
-func (a *actor) acknowledge(r sessionRow) {
+func acknowledge(a *actor, r sessionRow) {
 	b := a.beats()
 	if since, known := b.ack(r.HB); known {
 		a.since = int8(since.mono/time.Second) + 1
@@ -139,7 +139,7 @@ func (a actor) valid(now int8) bool {
 func (a actor) holder() holder { return holder{session: fmt.Sprint(a.session), epoch: uint64(a.epoch)} }
 
 // apply lets a write reach the store, and tells whether its condition held. It looks at what the invariants say.
-func (x *world) apply(w write) bool {
+func apply(x *world, w write) bool {
 	if w.kind == 2 {
 		if x.w[w.session].version != w.version {
 			return false
@@ -192,7 +192,7 @@ func (x world) send(i int, w write, then func(*world, *actor, answer)) []world {
 		out = append(out, y)
 	}
 	y := x
-	if y.apply(w) {
+	if apply(&y, w) {
 		add(y, applied)
 		add(y, ambiguous) // applied, the answer is lost; or the client retried its own success
 	} else {
@@ -219,7 +219,7 @@ func (x world) passing(maxTime int8) []world {
 			continue
 		}
 		y := x
-		y.apply(y.air[i])
+		apply(&y, y.air[i])
 		y.air[i] = write{}
 		z := x
 		z.air[i] = write{}
@@ -262,11 +262,11 @@ func (x world) session(i int) []world {
 		case !a.joined:
 		case got == applied:
 			next.version++
-			a.acknowledge(next)
+			acknowledge(a, next)
 		case !b.mine(stored):
 			a.over = true
 		default:
-			a.acknowledge(stored)
+			acknowledge(a, stored)
 		}
 	})
 }

@@ -54,26 +54,25 @@ func (t Timing) Validate() error { return errors.Join(t.withDefaults().faults().
 // faults checks t, defaults filled in.
 func (t Timing) faults() []error {
 	var faults []error
-	positive := true
+	refuse := func(field, why string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s is %s", "Timing."+field, fmt.Sprintf(why, args...)))
+	}
 	for _, d := range []struct {
-		name string
-		d    time.Duration
+		field string
+		d     time.Duration
 	}{{"Heartbeat", t.Heartbeat}, {"Expiry", t.Expiry}, {"Poll", t.Poll}, {"Request", t.Request}, {"List", t.List}, {"Settle", t.Settle}} {
 		if d.d <= 0 {
-			positive = false
-			faults = append(faults, fmt.Errorf("Timing.%s is %v: give a positive duration, or 0 for the default", d.name, d.d))
+			refuse(d.field, "%v: give a positive duration, or 0 for the default", d.d)
 		}
 	}
-	if !positive {
+	if len(faults) > 0 {
 		return faults
 	}
 	if busy := 2*t.Heartbeat + t.Request; busy >= t.own() {
-		faults = append(faults, fmt.Errorf(
-			"Timing.Expiry is %v: 2·Heartbeat + Request is %v and must be less than 0.8·Expiry, %v, or one slow request loses every shard: raise Expiry, or lower Heartbeat or Request",
-			t.Expiry, busy, t.own()))
+		refuse("Expiry", "%v: 2·Heartbeat + Request is %v and must be less than 0.8·Expiry, %v, or one slow request loses every shard: raise Expiry, or lower Heartbeat or Request", t.Expiry, busy, t.own())
 	}
 	if t.Poll > t.Expiry/2 {
-		faults = append(faults, fmt.Errorf("Timing.Poll is %v, more than half of Expiry, %v: a worker that looks so rarely cannot tell who is alive: lower Poll or raise Expiry", t.Poll, t.Expiry))
+		refuse("Poll", "%v, more than half of Expiry, %v: a worker that looks so rarely cannot tell who is alive: lower Poll or raise Expiry", t.Poll, t.Expiry)
 	}
 	return faults
 }
