@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/consumer/ddbsource"
@@ -126,4 +127,24 @@ func (tab *table) remove(ctx context.Context) error {
 func (tab *table) enable(ctx context.Context, spec *types.StreamSpecification) error {
 	_, err := tab.client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &tab.table, StreamSpecification: spec})
 	return err
+}
+
+// openShard is the ID of the shard that takes records.
+func (tab *table) openShard(t *testing.T, c localstack.Clients) string {
+	t.Helper()
+	described, err := tab.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &tab.table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.Streams().DescribeStream(t.Context(), &dynamodbstreams.DescribeStreamInput{StreamArn: described.Table.LatestStreamArn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sh := range out.StreamDescription.Shards {
+		if aws.ToString(sh.SequenceNumberRange.EndingSequenceNumber) == "" {
+			return aws.ToString(sh.ShardId)
+		}
+	}
+	t.Fatalf("table %s has no open shard", tab.table)
+	return ""
 }
