@@ -30,31 +30,25 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		code, err := runAll(m)
-		if err == nil && code == 0 {
-			err = goleak.Find()
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return code
-	}())
+	code, err := onStack(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code) //nolint:forbidigo // the only way to say that the stack could not be had
 }
 
-func runAll(m *testing.M) (code int, err error) {
+func onStack(run func() int) (code int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if stack, err = localstack.Start(ctx, localstack.Options{}); err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, stack.Close()) }()
 	if own, err = localstack.StartDynamoDB(ctx, localstack.Options{}); err != nil {
-		return 1, err
+		return 1, errors.Join(err, stack.Close())
 	}
-	defer func() { err = errors.Join(err, own.Close()) }()
-	return m.Run(), nil
+	code = run()
+	return code, errors.Join(own.Close(), stack.Close(), goleak.Find())
 }
 
 // quick polls as a local endpoint bears it.

@@ -1,4 +1,4 @@
-package ddbsource_test
+package ddbsource_test //nolint:testableexamples // it needs an account
 
 import (
 	"context"

@@ -128,7 +128,10 @@ func TestListingsKeepTheServicesPace(t *testing.T) {
 		done := make(chan struct{})
 		for range 10 {
 			go func() {
-				for range s.Shards(t.Context(), st) {
+				for _, err := range s.Shards(t.Context(), st) {
+					if err != nil {
+						t.Error(err)
+					}
 				}
 				done <- struct{}{}
 			}()

@@ -1,8 +1,10 @@
 package ddbsource_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +40,23 @@ func TestRecordHasWhatTheServiceSays(t *testing.T) {
 		}
 		if p.Through != readtest.Position(t, seq(2)) || p.Behind != time.Second || p.End || p.Bytes < 200 {
 			t.Errorf("the page is %+v, want it a second behind", p)
+		}
+	})
+}
+
+func TestPageCountsWhatItsRecordsHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := strings.Repeat("x", 1000)
+		b64 := base64.StdEncoding.EncodeToString([]byte(long))
+		f := newFake(holding(shardID(0), 1))
+		f.shards[0].records[0].record["dynamodb"].(map[string]any)["OldImage"] = map[string]any{
+			"s": map[string]any{"S": long}, "b": map[string]any{"B": b64}, "ss": map[string]any{"SS": []any{long}},
+			"bs": map[string]any{"BS": []any{b64}}, "m": map[string]any{"M": map[string]any{long: map[string]any{"BOOL": true}}},
+			"l": map[string]any{"L": []any{map[string]any{"S": long}, map[string]any{"NULL": true}}},
+			"n": map[string]any{"N": "1"}, "ns": map[string]any{"NS": []any{"1"}},
+		}
+		if p := readtest.Next(t, open(t, f, checkpoint.Start{}), consumer.Want{}); p.Bytes < 6_000 || p.Bytes > 9_000 {
+			t.Errorf("a page with six texts of 1,000 bytes counts %d bytes", p.Bytes)
 		}
 	})
 }

@@ -186,6 +186,9 @@ func (s *Source) Pin(ctx context.Context, st consumer.Stream, at checkpoint.Star
 	if at.Kind() != checkpoint.StartLatest {
 		return at, nil
 	}
+	if err := s.Validate(); err != nil {
+		return checkpoint.Start{}, err
+	}
 	date, err := s.ask(ctx, st.Incarnation)
 	if err != nil {
 		return checkpoint.Start{}, err

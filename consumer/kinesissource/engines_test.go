@@ -34,25 +34,22 @@ import (
 var stack *localstack.Stack
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-		defer cancel()
-		var err error
-		if stack, err = localstack.Start(ctx, localstack.Options{}); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		code := m.Run()
-		if err := stack.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		if err := goleak.Find(); err != nil && code == 0 {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return code
-	}())
+	code, err := onStack(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code) //nolint:forbidigo // the only way to say that the stack could not be had
+}
+
+func onStack(run func() int) (code int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	if stack, err = localstack.Start(ctx, localstack.Options{}); err != nil {
+		return 1, err
+	}
+	code = run()
+	return code, errors.Join(stack.Close(), goleak.Find())
 }
 
 // quick polls as a local endpoint bears it.

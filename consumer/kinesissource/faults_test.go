@@ -95,7 +95,6 @@ func TestNextIsSilentForSecondsOnly(t *testing.T) {
 					return usual(c)
 				}
 				began := time.Now()
-				calls := 0
 				for i := range 4 {
 					if _, err := r.Next(t.Context(), consumer.Want{}); err == nil {
 						t.Fatal("Next succeeded")
@@ -105,8 +104,7 @@ func TestNextIsSilentForSecondsOnly(t *testing.T) {
 						t.Errorf("%d calls of Next were silent for %v, want at most %v each", i+1, took, most)
 					}
 				}
-				calls = len(f.Calls("GetRecords"))
-				if perSecond := float64(calls) / max(1, time.Since(began).Seconds()); perSecond > 3 {
+				if perSecond := float64(len(f.Calls("GetRecords"))) / max(1, time.Since(began).Seconds()); perSecond > 3 {
 					t.Errorf("a service that fails was asked %.1f times a second", perSecond)
 				}
 				f.Service.Answer = usual

@@ -121,8 +121,11 @@ func TestListingStopsWhenItIsNotWanted(t *testing.T) {
 	f := family()
 	s, n := f.source(nil), 0
 	st, _ := readtest.Stream(t, s)
-	for range s.Shards(t.Context(), st) {
+	for _, err := range s.Shards(t.Context(), st) {
 		n++
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if n != 1 {

@@ -111,7 +111,7 @@ func TestThrottlesSlowThePaceForAWhile(t *testing.T) {
 		f := newFake(holding(shardID(0), 1000))
 		r := open(t, f, checkpoint.Start{})
 		reads(t, f, r, time.Second)
-		for range 3 {
+		for range 2 {
 			f.fail("GetRecords", awsstub.Fail(400, "ProvisionedThroughputExceededException"))
 		}
 		readtest.Next(t, r, consumer.Want{Records: 1})

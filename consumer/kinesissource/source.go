@@ -143,6 +143,9 @@ func (s *Source) Pin(ctx context.Context, st consumer.Stream, at checkpoint.Star
 // Open begins to read a shard, by AFTER_SEQUENCE_NUMBER, AT_TIMESTAMP or TRIM_HORIZON. LATEST is pinned first. A position that is no longer
 // held is not told by Kinesis: reading goes on silently at the oldest record.
 func (s *Source) Open(ctx context.Context, st consumer.Stream, sh consumer.Shard, at checkpoint.Start) (consumer.Reader, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
 	at, err := s.Pin(ctx, st, at)
 	if err != nil {
 		return nil, err

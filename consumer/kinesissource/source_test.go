@@ -45,6 +45,20 @@ func TestValidateJoinsAllFaults(t *testing.T) {
 	}
 }
 
+func TestEveryCallValidatesFirst(t *testing.T) {
+	s := kinesissource.New(nil, "", nil)
+	want := s.Validate().Error()
+	_, stream := s.Stream(t.Context())
+	_, shards := readtest.Listing(t, s, consumer.Stream{})
+	_, pin := s.Pin(t.Context(), consumer.Stream{}, checkpoint.Latest())
+	_, open := s.Open(t.Context(), consumer.Stream{}, consumer.Shard{}, checkpoint.Start{})
+	for _, err := range []error{stream, shards, pin, open} {
+		if err == nil || err.Error() != want {
+			t.Errorf("a call gives %v, want %s", err, want)
+		}
+	}
+}
+
 func TestStreamIsNamedByARNAndCreation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(holding(shardID(0), 0))
