@@ -39,6 +39,7 @@ func TestTimingsThatBreakTheArgumentAreRefused(t *testing.T) {
 		"a poll of more than half the expiry":  {lease.Timing{Poll: 5*time.Second + 1}, "Timing.Poll is 5.000000001s"},
 		"an expiry too short for the defaults": {lease.Timing{Expiry: 3 * time.Second}, "Timing.Poll is 2s"},
 		"a request that may last for ever":     {lease.Timing{Request: -1}, "Timing.Request is -1ns"},
+		"an expiry of days":                    {lease.Timing{Expiry: 48 * time.Hour}, "Timing.Expiry is 48h0m0s"},
 		"a delay below zero":                   {lease.Timing{Settle: -1}, "Timing.Settle is -1ns"},
 	} {
 		_, err := lease.NewCoordinator(lease.Config{

@@ -124,6 +124,11 @@ func TestCleanStopHandsOverAtTheNextPoll(t *testing.T) {
 				t.Errorf("shard %s is at %q, want 7", id, got)
 			}
 		}
+		for _, w := range ws {
+			if len(w.errors) != 0 {
+				t.Errorf("%s: %v", w.name, w.errors)
+			}
+		}
 		for _, key := range []string{"W/" + session, "orders/M/" + session} {
 			if _, there := f.store.row(key); there {
 				t.Errorf("row %s is left behind", key)
@@ -350,6 +355,47 @@ func TestAWorkerWithAnOldIncarnationDoesNotStopTheOthers(t *testing.T) {
 		f.watch(10 * time.Second)
 		if got := f.workers[0].shards(); !slices.Equal(got, []string{"a"}) {
 			t.Errorf("shards of the worker on the stream that there is: %v", got)
+		}
+	})
+}
+
+// Nobody else must hear of a checkpoint or a heartbeat: listings of changes would hold every row.
+func TestCheckpointsAndHeartbeatsAreNoChangesToList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		defer f.close()
+		w := f.join()
+		f.watch(10 * time.Second)
+		groups := []string{"orders/S/one/", "W/"}
+		cursors := make(map[string]string)
+		for _, group := range groups {
+			for row, err := range f.store.List(t.Context(), group, "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				cursors[group] = max(cursors[group], row.Cursor)
+			}
+		}
+		for n := range uint64(3) {
+			if err := w.job("a").checkpoint(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.watch(10 * time.Second)
+		for _, group := range groups {
+			for row := range f.store.List(t.Context(), group, cursors[group]) {
+				t.Errorf("changed for all to see: %s %s", row.Key, row.Value)
+			}
+		}
+		if err := w.job("a").end(9); err != nil {
+			t.Fatal(err)
+		}
+		changes := 0
+		for range f.store.List(t.Context(), groups[0], cursors[groups[0]]) {
+			changes++
+		}
+		if changes != 1 {
+			t.Errorf("%d changes are listed after an end, want one", changes)
 		}
 	})
 }

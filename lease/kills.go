@@ -57,7 +57,7 @@ func (m *member) killOne(ctx context.Context, name string) error {
 	m.view.session(f.name, f.row, f.odd, now)
 	s := *m.view.sessions[name]
 	m.mu.Unlock()
-	if s.odd || now-s.since < m.cfg.Timing.Expiry {
+	if still, _ := s.still(now, m.cfg.Timing.Expiry); s.odd || !still {
 		return nil
 	}
 	next, dying := killed(s.row, s.row.HB)

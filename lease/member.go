@@ -123,6 +123,9 @@ func (m *member) enter(ctx, life context.Context) error {
 		if err == nil || errors.Is(err, ErrStream) || errors.Is(err, ErrRow) {
 			return err
 		}
+		if ctx.Err() != nil {
+			return unlessOver(context.Cause(ctx))
+		}
 		m.report(fmt.Errorf("lease: join application %s: %w", m.cfg.App, err))
 		if err := backoff.Wait(ctx, m.retries().Delay(fails)); err != nil {
 			return unlessOver(err)

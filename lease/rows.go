@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
 )
@@ -32,6 +33,9 @@ const (
 	ended = "ended"
 )
 
+// maxExpiry is far above every sensible one.
+const maxExpiry = 24 * time.Hour
+
 // sessionRow is one start of a process.
 type sessionRow struct {
 	head
@@ -39,16 +43,23 @@ type sessionRow struct {
 	HB       uint64 // a fresh one with every sending
 	State    string // alive, dead
 	Draining bool   // it gives up its shards and takes none
+	Expiry   int64  // milliseconds that its heartbeat may stand still, by its own Timing
 	Meta     map[string]string
 
 	others unknown
 }
 
 func (r *sessionRow) fields() []field {
-	return []field{{"hb", &r.HB}, {"state", &r.State}, {"draining", &r.Draining}, {"metadata", &r.Meta}}
+	return []field{{"hb", &r.HB}, {"state", &r.State}, {"draining", &r.Draining}, {"expiry", &r.Expiry}, {"metadata", &r.Meta}}
 }
 
 func (r *sessionRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+// patience is how long the heartbeat must stand still for a worker whose own expiry is given: workers with another Timing may run in the same
+// application while it is being changed, and each relies on its own.
+func (r *sessionRow) patience(expiry time.Duration) time.Duration {
+	return max(expiry, time.Duration(r.Expiry)*time.Millisecond)
+}
 
 func decodeSession(row Row) (sessionRow, error) {
 	r := sessionRow{head: headOf(row)}
@@ -61,6 +72,9 @@ func decodeSession(row Row) (sessionRow, error) {
 	}
 	if r.HB == 0 {
 		return sessionRow{}, corrupt(row.Key, errors.New("hb is 0 or missing"))
+	}
+	if r.Expiry < 0 || r.Expiry > maxExpiry.Milliseconds() {
+		return sessionRow{}, corrupt(row.Key, fmt.Errorf("expiry %d ms is out of range", r.Expiry))
 	}
 	return r, nil
 }

@@ -49,7 +49,7 @@ func newSession(worker string, req requests, t Timing, c clock) *session {
 	name := url.PathEscape(worker) + "-" + hex.EncodeToString(random[:])
 	return &session{
 		name: name, req: req, timing: t, clock: c, beat: newWake(), acked: newWake(),
-		row: sessionRow{head: head{key: sessionKey(name)}, State: alive, Meta: map[string]string{
+		row: sessionRow{head: head{key: sessionKey(name)}, State: alive, Expiry: t.Expiry.Milliseconds(), Meta: map[string]string{
 			"worker": worker, "started": time.Now().UTC().Format(time.RFC3339),
 		}},
 	}
@@ -89,6 +89,9 @@ func (s *session) join(ctx context.Context) error {
 		case lookErr == nil && err == nil:
 			return errOver // it was there and is gone
 		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		s.report(fmt.Errorf("join as %s: %w", s.name, errors.Join(err, lookErr)))
 		if err := backoff.Wait(ctx, s.retries().Delay(fails)); err != nil {
 			return err
@@ -120,6 +123,8 @@ func (s *session) run(ctx context.Context) error {
 			case errors.Is(err, errOver):
 				s.over.Store(true)
 				return err
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
 			case err != nil:
 				fails++
 				s.report(fmt.Errorf("heartbeat of %s: %w", s.name, err))

@@ -269,24 +269,66 @@ func TestAfterAnOutageOfTheStoreNobodyIsKilled(t *testing.T) {
 // A worker that heartbeats and takes nothing would keep what is meant for it from everybody.
 func TestAWorkerThatCannotPollOrTakeDies(t *testing.T) {
 	for name, broken := range map[string]func(w *wire){
-		"cannot list": func(w *wire) { w.noList = true },
-		"cannot read": func(w *wire) { w.noGet = true },
+		"cannot list":                 func(w *wire) { w.noList = true },
+		"cannot read the application": func(w *wire) { w.noGet = "A" },
+		"cannot read the shards":      func(w *wire) { w.noGet = "S" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t, ids(6)...)
 				defer f.close()
-				ws := f.joinAll(2)
+				ws := f.joinAll(3)
 				f.watch(20 * time.Second)
 				ws[0].wire.set(func() { broken(ws[0].wire) })
-				f.watch(40 * time.Second)
-				if got := len(ws[1].shards()); got != 6 {
-					t.Errorf("the other worker has %d shards, want all 6", got)
+				ws[1].wire.fail(errFailed) // and some of its shards are meant for the first
+				f.watch(60 * time.Second)
+				if got := len(ws[2].shards()); got != 6 {
+					t.Errorf("the third worker has %d shards, want all 6", got)
 				}
-				ws[0].wire.set(func() { ws[0].wire.noList, ws[0].wire.noGet = false, false })
+				ws[0].wire.set(func() { ws[0].wire.noList, ws[0].wire.noGet = false, "" })
 			})
 		})
 	}
+}
+
+// An older read of the owner would lack the session that joined and took meanwhile.
+func TestTheEvidenceOfATakeIsReadAfterTheRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "p", "q")
+		defer f.close()
+		first := f.join()
+		f.until("work on both", func() bool { return len(first.shards()) == 2 })
+		session := first.job("p").Session()
+		if err := first.job("q").end(9, lease.Shard{ID: "c", Parents: []string{"q"}}); err != nil {
+			t.Fatal(err)
+		}
+		f.until("work on c", func() bool { return first.job("c") != nil })
+		second := f.join()
+		f.watch(time.Second)
+		takes := 0
+		second.wire.set(func() {
+			second.wire.took = func(row lease.Row) {
+				if kind(row.Key) != "S" || !has(row, `"owner":"worker2`) {
+					return
+				}
+				takes++
+				evidence := []string{"orders/A", "W/" + session}
+				if isShard(row, "c") {
+					evidence = append(evidence, "orders/S/one/q")
+				}
+				for _, key := range evidence {
+					if second.wire.gets[key] <= second.wire.gets[row.Key] {
+						t.Errorf("%s was taken on evidence that was read before it: %s", row.Key, key)
+					}
+				}
+			}
+		})
+		first.wire.fail(errFailed)
+		f.until("work by another", func() bool { return len(second.shards()) == 2 })
+		if takes < 2 {
+			t.Errorf("%d takes were seen, want two", takes)
+		}
+	})
 }
 
 func TestSetupThatFailsEndsRun(t *testing.T) {

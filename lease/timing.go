@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Timing is how fast the death of a worker is noticed, and what that costs. The zero value has the defaults. All workers of an
-// application must have the same Expiry.
+// Timing is how fast the death of a worker is noticed, and what that costs. The zero value has the defaults. Workers may
+// differ in it, as while it is being changed: the longer Expiry counts.
 //
 // A worker may act on its shards for 0.8·Expiry after it sent the last heartbeat that was acknowledged; others take them after Expiry. The
 // rest covers clocks whose rates differ.
@@ -70,6 +70,9 @@ func (t Timing) faults() []error {
 	}
 	if busy := 2*t.Heartbeat + t.Request; busy >= t.own() {
 		refuse("Expiry", "%v: 2·Heartbeat + Request is %v and must be less than 0.8·Expiry, %v, or one slow request loses every shard: raise Expiry, or lower Heartbeat or Request", t.Expiry, busy, t.own())
+	}
+	if t.Expiry > maxExpiry {
+		refuse("Expiry", "%v: it must be at most %v, or the shards of a dead worker rest for days", t.Expiry, maxExpiry)
 	}
 	if t.Poll > t.Expiry/2 {
 		refuse("Poll", "%v, more than half of Expiry, %v: a worker that looks so rarely cannot tell who is alive: lower Poll or raise Expiry", t.Poll, t.Expiry)

@@ -34,6 +34,14 @@ type seen struct {
 	row   sessionRow    // version 0: it is missing
 	odd   bool          // there, and unreadable: neither alive nor dead
 	since time.Duration // when this hb, or that it is missing, was first seen
+	// known is the row when it was last there: a session that is missing still relies on its expiry.
+	known sessionRow
+}
+
+// still tells whether the heartbeat has stood still, or the row been missing, for long enough, and when that is.
+func (s *seen) still(now, expiry time.Duration) (bool, time.Duration) {
+	due := s.since + s.known.patience(expiry)
+	return due <= now, due
 }
 
 func newView(me string, now time.Duration) *view {
@@ -95,15 +103,22 @@ func (v *view) absent(listed map[string]bool, asked uint64) []string {
 // session takes in one session's row, that it is missing (version 0), or that its row cannot be read.
 func (v *view) session(name string, r sessionRow, odd bool, now time.Duration) {
 	s, ok := v.sessions[name]
+	if !ok {
+		s = &seen{row: r, odd: odd, since: now}
+		v.sessions[name] = s
+	}
 	switch {
-	case !ok || odd != s.odd:
-		v.sessions[name] = &seen{row: r, odd: odd, since: now}
+	case odd != s.odd:
+		*s = seen{row: r, odd: odd, since: now, known: s.known}
 	case r.version != 0 && r.version < s.row.version: // an older listing
 	case r.version == 0 && s.row.version == 0: // still missing, or still unreadable
 	case r.version != 0 && s.row.version != 0 && r.HB == s.row.HB:
 		s.row = r
 	default:
-		*s = seen{row: r, since: now}
+		*s = seen{row: r, since: now, known: s.known}
+	}
+	if r.version != 0 {
+		s.known = r
 	}
 }
 
@@ -174,10 +189,12 @@ func (v *view) gather(now time.Duration) {
 // owner is what the view says about a session that a row names: what has been seen for the expiry counts.
 func (v *view) owner(name string, now, expiry time.Duration) ownership {
 	s := v.sessions[name]
-	switch {
-	case s == nil || s.odd:
+	if s == nil || s.odd {
 		return ownerUnknown
-	case s.row.version == 0 && now-s.since >= expiry, s.row.version != 0 && s.row.State == dead:
+	}
+	still, _ := s.still(now, expiry)
+	switch {
+	case s.row.version == 0 && still, s.row.version != 0 && s.row.State == dead:
 		return ownerDead
 	case s.row.version == 0:
 		return ownerUnknown
@@ -194,10 +211,10 @@ func (v *view) suspects(now, expiry, blind time.Duration) (living []string, miss
 	}
 	owners := v.owners()
 	for name, s := range v.sessions {
-		due := s.since + expiry
+		still, due := s.still(now, expiry)
 		switch {
 		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.members[name]:
-		case due > now:
+		case !still:
 			next = min(next, due)
 		case s.row.version != 0:
 			living = append(living, name)

@@ -60,6 +60,25 @@ func TestASessionIsSuspectOnceItsHeartbeatStoodStillForTheExpiry(t *testing.T) {
 	}
 }
 
+// A worker with a shorter expiry must not kill one that relies on a longer.
+func TestTheLongerExpiryCounts(t *testing.T) {
+	v := viewOf("s")
+	row := beating(5, 5)
+	row.Expiry = 30_000
+	for now := second; now <= 31*second; now += 2 * second {
+		v.poll(now, map[string]sessionRow{"other": row})
+		if got := v.due(now); (len(got) == 1) != (now == 31*second) {
+			t.Errorf("at %v: suspects %v", now, got)
+		}
+	}
+	for now := 33 * second; now < 62*second; now += 2 * second {
+		v.poll(now, nil)
+		if got := v.owner("other", now, expiry); got != ownerUnknown {
+			t.Errorf("missing at %v: %v, want nothing known yet", now, got)
+		}
+	}
+}
+
 func TestAHeartbeatThatMovesIsNoSuspect(t *testing.T) {
 	v := viewOf("s")
 	for now := second; now < 60*second; now += 2 * second {

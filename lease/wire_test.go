@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,10 +23,12 @@ type wire struct {
 	fault    func(op string, row lease.Row) fault
 	late     []func() // writes that were given up and are not applied yet
 	requests int
-	noGet    bool   // reads fail
-	noList   bool   // listings fail
-	alone    bool   // listings of members and sessions leave out all but its own
-	self     string // the name of its worker
+	noGet    string              // reads of this kind of row fail
+	gets     map[string]int      // when each key was last read, by the count of requests
+	took     func(row lease.Row) // told of each write before it is sent
+	noList   bool                // listings fail
+	alone    bool                // listings of members and sessions leave out all but its own
+	self     string              // the name of its worker
 }
 
 // fault is what happens to the write of one row.
@@ -48,7 +51,7 @@ var (
 )
 
 func newWire(s lease.Store, self string) *wire {
-	return &wire{store: s, self: self, writes: make(map[string]int)}
+	return &wire{store: s, self: self, writes: make(map[string]int), gets: make(map[string]int)}
 }
 
 func (w *wire) set(f func()) {
@@ -135,8 +138,11 @@ func (w *wire) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 	}
 	w.mu.Lock()
 	noGet := w.noGet
+	for _, key := range keys {
+		w.gets[key] = w.requests
+	}
 	w.mu.Unlock()
-	if noGet {
+	if noGet != "" && slices.ContainsFunc(keys, func(key string) bool { return kind(key) == noGet }) {
 		return nil, errFailed
 	}
 	return w.store.Get(ctx, keys)
@@ -187,6 +193,9 @@ func (w *wire) each(ctx context.Context, op string, rows []lease.Row, do func(co
 
 func (w *wire) one(ctx context.Context, op string, row lease.Row, do func(context.Context, []lease.Row) []error) error {
 	w.mu.Lock()
+	if w.took != nil {
+		w.took(row)
+	}
 	f := noFault
 	if w.fault != nil {
 		f = w.fault(op, row)
