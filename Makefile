@@ -49,7 +49,7 @@ test-localstack: engines ## the tests that need a server, on the endpoints of th
 
 .PHONY: test-engines
 test-engines: engines ## the tests that need a server, on kinesis-mock and DynamoDB Local without LocalStack
-	RUNNEL_STACK=engines go test $(race) -count 1 -timeout 10m -tags engines $(served)
+	RUNNEL_STACK=engines go test $(race) -count 1 -timeout 10m -tags engines $(filter-out ./localstack,$(served)) # it starts each kind itself
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, 10 s by default
