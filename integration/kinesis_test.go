@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"math/big"
@@ -154,4 +155,20 @@ func (s *kinesisStream) merge(t *testing.T, a, b types.Shard) {
 		t.Fatal(err)
 	}
 	s.active(t)
+}
+
+// keyed tells the shard of each key, among the shards that take records now.
+func (s *kinesisStream) keyed(t *testing.T) func(key string) string {
+	t.Helper()
+	open := s.open(t)
+	return func(key string) string {
+		sum := md5.Sum([]byte(key))
+		hash := new(big.Int).SetBytes(sum[:])
+		for _, sh := range open {
+			if number(sh.HashKeyRange.StartingHashKey).Cmp(hash) <= 0 && hash.Cmp(number(sh.HashKeyRange.EndingHashKey)) <= 0 {
+				return aws.ToString(sh.ShardId)
+			}
+		}
+		return ""
+	}
 }
