@@ -156,7 +156,7 @@ func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(s
 	}, nil
 }
 
-// readOwners reads the application's row and sessions consistently.
+// readOwners reads the application's row and sessions consistently. An application that is missing or corrupt has version 0: it is no evidence.
 func (m *member) readOwners(ctx context.Context, owners []string) (appRow, error) {
 	found, err := m.fetchSessions(ctx, owners, m.keys.application())
 	if err != nil {
@@ -166,7 +166,12 @@ func (m *member) readOwners(ctx context.Context, owners []string) (appRow, error
 	if row.Version == 0 {
 		return appRow{}, nil
 	}
-	return decodeApp(row)
+	app, err := decodeApp(row)
+	if err != nil {
+		m.odd(row, err)
+		return appRow{}, nil
+	}
+	return app, nil
 }
 
 // fetchSessions reads sessions consistently and takes them in, missing ones too. It reads rows of other keys with them.

@@ -49,7 +49,7 @@ func (m *member) enterApp(ctx context.Context) error {
 	}
 }
 
-// fetchApp reads the application's row consistently and takes it in.
+// fetchApp reads the application's row consistently and takes it in. The error wraps [ErrRow] if it is corrupt, and is reported then.
 func (m *member) fetchApp(ctx context.Context) (appRow, error) {
 	key := m.keys.application()
 	rows, err := m.req.get(ctx, key)
@@ -61,6 +61,7 @@ func (m *member) fetchApp(ctx context.Context) (appRow, error) {
 	}
 	r, err := decodeApp(rows[key])
 	if err != nil {
+		m.odd(rows[key], err)
 		return appRow{}, err
 	}
 	m.mu.Lock()
@@ -81,12 +82,11 @@ func (m *member) putApp(ctx context.Context, r appRow) error {
 	return err
 }
 
-// readApp is the poll's look at the application. A row that is corrupt is reported; nothing is taken while it is.
+// readApp is the poll's look at the application. While the row is corrupt nothing is taken.
 func (m *member) readApp(ctx context.Context) error {
 	r, err := m.fetchApp(ctx)
 	switch {
 	case errors.Is(err, ErrRow):
-		m.report(err)
 		return nil
 	case err != nil:
 		return err

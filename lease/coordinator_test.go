@@ -383,15 +383,18 @@ func TestCheckpointsAndHeartbeatsAreNoChangesToList(t *testing.T) {
 		}
 		f.watch(10 * time.Second)
 		for _, group := range groups {
-			for row := range f.store.List(t.Context(), group, cursors[group]) {
-				t.Errorf("changed for all to see: %s %s", row.Key, row.Value)
+			for row, err := range f.store.List(t.Context(), group, cursors[group]) {
+				t.Errorf("changed for all to see: %s %s, %v", row.Key, row.Value, err)
 			}
 		}
 		if err := w.job("a").end(9); err != nil {
 			t.Fatal(err)
 		}
 		changes := 0
-		for range f.store.List(t.Context(), groups[0], cursors[groups[0]]) {
+		for _, err := range f.store.List(t.Context(), groups[0], cursors[groups[0]]) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			changes++
 		}
 		if changes != 1 {

@@ -17,6 +17,7 @@ var errNoShards = errors.New("the service did not answer in time")
 // lists lists the stream's shards while this worker is the one that does it for all, until ctx ends or the worker stops.
 func (m *member) lists(ctx context.Context) {
 	var next, claimed time.Duration
+	retries := backoff.Policy{Base: m.cfg.Timing.Poll / 4, Cap: m.cfg.Timing.List}
 	for fails := 0; !m.stopped(); {
 		now := m.clock.mono()
 		wait := m.cfg.Timing.Poll
@@ -30,7 +31,7 @@ func (m *member) lists(ctx context.Context) {
 				if err != nil {
 					fails++
 					m.report(err)
-					next = m.clock.mono() + min(m.cfg.Timing.List, m.retries().Delay(fails+3))
+					next = m.clock.mono() + retries.Delay(fails)
 				} else {
 					fails = 0
 				}
@@ -53,6 +54,9 @@ func (m *member) listing(now time.Duration) bool {
 // listOnce claims the listing if that is due, and has a row made for every shard that has none.
 func (m *member) listOnce(ctx context.Context, claimed *time.Duration) error {
 	app, err := m.fetchApp(ctx)
+	if errors.Is(err, ErrRow) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("lease: list the shards: %w", err)
 	}

@@ -130,7 +130,7 @@ func (m *member) readMembers(ctx context.Context) error {
 	return nil
 }
 
-// readShards lists what changed, or everything: then what is not listed although it was known is asked for.
+// readShards lists what changed, or everything: then what does not agree with what is known is read.
 func (m *member) readShards(ctx context.Context, full bool) error {
 	m.mu.Lock()
 	asked, after := m.view.tick, m.view.cursor
@@ -138,7 +138,7 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 	if full {
 		after = ""
 	}
-	listed := make(map[string]bool)
+	listed := make(map[string]uint64)
 	var rows []shardRow
 	for row, err := range m.req.list(ctx, m.keys.shards(), after) {
 		if err != nil {
@@ -146,9 +146,9 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 		}
 		if r, ok := m.decodeShard(row); ok {
 			rows = append(rows, r)
-			listed[r.ID] = true
+			listed[r.ID] = r.version
 		} else if id, err := shardID(row.Key); err == nil {
-			listed[id] = true
+			listed[id] = row.Version
 		}
 	}
 	m.mu.Lock()
@@ -156,15 +156,12 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 		m.heard(r)
 		m.view.hint(r)
 	}
-	var absent []string
+	var dubious []string
 	if full {
-		absent = m.view.absent(listed, asked)
+		dubious = m.view.dubious(listed, asked)
 	}
 	m.mu.Unlock()
-	if len(absent) == 0 {
-		return nil
-	}
-	_, err := m.fetch(ctx, absent)
+	_, err := m.fetch(ctx, dubious)
 	return err
 }
 

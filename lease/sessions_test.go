@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -350,6 +351,74 @@ func TestSetupThatFailsEndsRun(t *testing.T) {
 	})
 }
 
+func TestAnApplicationThatBecomesCorruptStopsNothingThatRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ids(4)...)
+		ws := f.joinAll(2)
+		f.watch(20 * time.Second)
+		rows, err := f.store.Get(t.Context(), []string{"orders/A"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := rows[0]
+		rows[0].Value = []byte(`half`)
+		if err := f.store.store.Put(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+		running := ws[0].all()
+		ws[1].wire.fail(errFailed)
+		f.watch(2 * time.Minute)
+		for _, j := range running {
+			if id := j.Shard().ID; ws[0].job(id) != nil && ws[0].job(id).Epoch() != j.Epoch() {
+				t.Errorf("shard %s was taken again", id)
+			}
+		}
+		if got := len(ws[0].shards()); got != 2 {
+			t.Errorf("%d shards are worked on, want the two that were, and none taken", got)
+		}
+		told := 0
+		for _, err := range ws[0].errors {
+			if errors.Is(err, lease.ErrRow) {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("told of the corrupt row %d times, want once", told)
+		}
+		rows[0].Version, rows[0].Value = good.Version+1, good.Value
+		if err := f.store.store.Put(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+		f.until("work on all", func() bool { return len(ws[0].shards()) == 4 })
+		f.close()
+	})
+}
+
+func TestRowsThatWereRemovedAreMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a")
+		defer f.close()
+		w := f.join()
+		f.until("work on a", func() bool { return w.job("a") != nil })
+		if err := w.job("a").end(9); err != nil {
+			t.Fatal(err)
+		}
+		f.watch(10 * time.Second)
+		rows, err := f.store.Get(t.Context(), []string{"orders/S/one/a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.store.store.Delete(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+		f.store.holder = make(map[string]string) // epochs begin anew: an operator's removal raises no floor
+		f.watch(70 * time.Second)
+		if j := w.job("a"); j == nil || !j.Position().IsZero() {
+			t.Errorf("after its row was removed: %+v", f.store.lease("a"))
+		}
+	})
+}
+
 func TestACorruptApplicationEndsRunAndIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a")
@@ -366,4 +435,53 @@ func TestACorruptApplicationEndsRunAndIsLeftAlone(t *testing.T) {
 			t.Errorf("the row is %s now", rows[0].Value)
 		}
 	})
+}
+
+// It timed out, was read as not applied, the owner went on, and it landed: so the owner never goes on.
+func TestOnceAReleaseWasSentItsEpochIsOver(t *testing.T) {
+	for name, end := range map[string]func(context.Context, *lease.Lease) error{
+		"release": func(ctx context.Context, l *lease.Lease) error { return l.Release(ctx, checkpoint.Offset(5)) },
+		"end":     func(ctx context.Context, l *lease.Lease) error { return l.End(ctx, checkpoint.Offset(5), nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, "a")
+				defer f.close()
+				w := f.join()
+				f.until("work on a", func() bool { return w.job("a") != nil })
+				first := w.job("a")
+				w.wire.next(func(_ string, row lease.Row) fault {
+					if isShard(row, "a") {
+						return delayed
+					}
+					return noFault
+				})
+				err := first.order(func(ctx context.Context, l *lease.Lease) error {
+					limited, cancel := context.WithTimeout(ctx, 3*time.Second)
+					defer cancel()
+					err := end(limited, l)
+					if l.Valid() {
+						t.Error("the lease is valid")
+					}
+					if err := l.Checkpoint(ctx, checkpoint.Offset(6)); !errors.Is(err, lease.ErrLost) {
+						t.Errorf("checkpoint: %v, want ErrLost", err)
+					}
+					if err := l.Release(ctx, checkpoint.Offset(6)); !errors.Is(err, lease.ErrLost) {
+						t.Errorf("another release: %v, want ErrLost", err)
+					}
+					return err
+				}, true)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s: %v, want the end of its ctx", name, err)
+				}
+				w.wire.next(nil)
+				f.until("work on a again", func() bool { return w.job("a") != nil && w.job("a") != first })
+				w.wire.land()
+				f.watch(10 * time.Second)
+				if got := f.store.lease("a"); got.Epoch != 2 || got.Owner == "" || got.State != "open" || !got.Position.IsZero() {
+					t.Errorf("after the late write: %+v, want the second epoch untouched", got)
+				}
+			})
+		})
+	}
 }

@@ -88,11 +88,12 @@ func (v *view) answer(r shardRow, asked uint64) {
 	v.learn(r)
 }
 
-// absent gives the shards that a full listing did not have, although they were known when it began.
-func (v *view) absent(listed map[string]bool, asked uint64) []string {
+// dubious gives the shards that a full listing did not have, or had with a lower version, although they were known so when it began: it is old, or
+// somebody removed rows.
+func (v *view) dubious(listed map[string]uint64, asked uint64) []string {
 	var ids []string
 	for id, k := range v.shards {
-		if !listed[id] && k.tick <= asked {
+		if listed[id] < k.row.version && k.tick <= asked {
 			ids = append(ids, id)
 		}
 	}

@@ -174,7 +174,20 @@ func TestAnAnswerSupersedesAListingWithALowerVersion(t *testing.T) {
 	}
 }
 
-// free is what a view says about its plan for "me".
+func TestRowsThatAFullListingDoesNotShowAsKnownAreReadAgain(t *testing.T) {
+	v := newView("me", 0)
+	for _, id := range []string{"gone", "anew", "same", "odd"} {
+		v.learn(shardRow{head: head{version: 7}, ID: id, State: open})
+	}
+	asked := v.tick
+	v.learn(shardRow{head: head{version: 1}, ID: "made meanwhile", State: open})
+	got := v.dubious(map[string]uint64{"anew": 1, "same": 7, "odd": 8}, asked)
+	if !slices.Equal(got, []string{"anew", "gone"}) {
+		t.Errorf("read again: %v, want anew and gone", got)
+	}
+}
+
+// planOf is the plan of "me", on some of whose shards work runs.
 func planOf(v *view, now time.Duration, busy ...string) plan {
 	is := func(id string) bool { return slices.Contains(busy, id) }
 	none := func(string) bool { return false }
