@@ -143,6 +143,27 @@ func TestReadingGoesOnAfterFaults(t *testing.T) {
 	}
 }
 
+// A reader that fails in the middle is followed by one that goes on where it was.
+func TestAReaderThatFailsInTheMiddleIsFollowedByAnother(t *testing.T) {
+	inWorld(t, &memsource.Config{PageRecords: 5}, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
+			if string(r.Data) == "7" {
+				w.source.Inject(memsource.Fault{Op: memsource.OpNext, Err: errCut, Times: 2})
+			}
+			w.saw(r)
+			return nil
+		})
+		w.put(0, 30)
+		c := w.start(cfg)
+		w.expect(numbers(0, 30))
+		if len(told[consumer.Failed](w)) == 0 {
+			t.Error("no reader failed: nothing was tested")
+		}
+		c.clean()
+	})
+}
+
 // The data of a record is lent: it is intact in the handler, and gone when the record is settled.
 func TestDataIsLentUntilTheRecordIsSettled(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {

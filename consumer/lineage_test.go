@@ -62,6 +62,34 @@ func TestHazard07_TheEndWaitsForWhatIsInFlight(t *testing.T) {
 	})
 }
 
+// A shard whose last page is being handled has not ended: a stop in the middle of it is a release.
+func TestHazard07_AStopInTheLastPageIsNoEnd(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.put(0, 5)
+		if _, err := w.source.Roll(w.source.OpenShards()[0]); err != nil {
+			t.Fatal(err)
+		}
+		w.put(5, 8)
+		cfg := w.config()
+		cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
+			if string(r.Data) == "2" {
+				return errors.New("stuck")
+			}
+			w.saw(r)
+			return nil
+		})
+		c := w.start(cfg)
+		w.until("it is stuck", func() bool { return len(told[consumer.Retried](w)) > 3 })
+		c.clean()
+		if lost := told[consumer.Lost](w); len(lost) != 1 || lost[0].Reason != consumer.ReasonReleased {
+			t.Errorf("told of %+v", lost)
+		}
+		c = w.start(w.config())
+		w.expect(numbers(0, 8))
+		c.clean()
+	})
+}
+
 // An idle shard keeps its lease, is taken over, and starts where it should.
 func TestHazard08_AnIdleShardIsTakenOver(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
