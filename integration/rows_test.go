@@ -134,3 +134,20 @@ func storesEnd(body []byte) bool {
 	var r leaseRow
 	return json.Unmarshal(body, &in) == nil && json.Unmarshal([]byte(in.Item.B.S), &r) == nil && r.State == "ended"
 }
+
+// rawRow is the text of a row, which may be no JSON.
+func rawRow(t *testing.T, b *bench, r leaseRow) string {
+	t.Helper()
+	out, err := b.clients.DynamoDB().GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName: &b.leases, ConsistentRead: aws.Bool(true),
+		Key: map[string]types.AttributeValue{"g": r.item["g"], "k": r.item["k"]},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored struct{ B string }
+	if err := attributevalue.UnmarshalMap(out.Item, &stored); err != nil {
+		t.Fatal(err)
+	}
+	return stored.B
+}
