@@ -621,3 +621,31 @@ func TestHazard22_ASlowSpellIsSurvivedInTheSameSession(t *testing.T) {
 		}
 	})
 }
+
+// Others may change what is not the owner's, such as a parent that a listing had left out, or an operator's request.
+func TestACheckpointGoesOnOverAChangeThatIsNotTheOwners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a")
+		defer f.close()
+		w := f.join()
+		f.until("work on a", func() bool { return w.job("a") != nil })
+		rows, err := f.store.Get(t.Context(), []string{"orders/S/one/a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows[0].Value = []byte(strings.Replace(string(rows[0].Value), `"request":null`, `"request":{"pause":true}`, 1))
+		if errs := f.store.Put(t.Context(), rows); errs != nil {
+			t.Fatal(errs)
+		}
+		if err := w.job("a").checkpoint(5); err != nil {
+			t.Errorf("checkpoint: %v", err)
+		}
+		if len(w.errors) != 0 {
+			t.Errorf("told of %v, which harms nobody", w.errors)
+		}
+		rows, err = f.store.Get(t.Context(), []string{"orders/S/one/a"})
+		if err != nil || !has(rows[0], `"request":{"pause":true}`, `"position":"5"`) {
+			t.Errorf("the row: %s, %v", rows[0].Value, err)
+		}
+	})
+}

@@ -249,6 +249,9 @@ func (l *Lease) write(
 			return l.failed(op, ErrLost)
 		default:
 			l.store(now)
+			if fails == 1 && errors.Is(err, ErrConflict) {
+				continue // another changed what is not the owner's, or an earlier write came late
+			}
 		}
 		if waitErr := l.pause(ctx, l.retries().Delay(fails)); waitErr != nil {
 			return l.failed(op, errors.Join(waitErr, err))
