@@ -19,14 +19,14 @@ type Hooks struct {
 	Error        func(Failed)
 }
 
-// Assigned: this worker began to work on a shard.
+// Assigned says that this worker began to work on a shard.
 type Assigned struct {
 	Shard string
 	Epoch uint64
 	Start checkpoint.Start // where it begins
 }
 
-// Lost: this worker no longer works on a shard.
+// Lost says that this worker no longer works on a shard.
 type Lost struct {
 	Shard    string
 	Epoch    uint64
@@ -46,7 +46,7 @@ const (
 	ReasonAbandoned Reason = "abandoned" // a handler ignored the end of its context: the shard is freed when the session expires
 )
 
-// PageRead: a page came from the source.
+// PageRead says that a page came from the source.
 type PageRead struct {
 	Shard   string
 	Records int
@@ -55,7 +55,7 @@ type PageRead struct {
 	End     bool          // the last page of the shard
 }
 
-// Handled: a call of the handler returned, and Records of the shard are done.
+// Handled says that a call of the handler returned, and that Records of the shard are done.
 type Handled struct {
 	Shard    string
 	Records  int
@@ -63,7 +63,7 @@ type Handled struct {
 	Took     time.Duration       // the call
 }
 
-// Retried: a record failed and will be delivered again after Wait. Its shard waits too.
+// Retried says that a record failed and will be delivered again after Wait. Its shard waits too.
 type Retried struct {
 	Shard    string
 	Position checkpoint.Position // of the record that failed
@@ -73,7 +73,7 @@ type Retried struct {
 	Err      error
 }
 
-// Checkpointed: a position was stored.
+// Checkpointed says that a position was stored.
 type Checkpointed struct {
 	Shard    string
 	Epoch    uint64
@@ -81,7 +81,7 @@ type Checkpointed struct {
 	Records  int // that it covers and the one before did not
 }
 
-// Gap: records were gone before they were read.
+// Gap says that records were gone before they were read.
 type Gap struct {
 	Shard   string
 	After   checkpoint.Position // the last position that was read; zero: none
@@ -89,7 +89,7 @@ type Gap struct {
 	Err     error               // wraps ErrTrimmed or ErrNoShard
 }
 
-// Failed: something went wrong that is not a handler's failure, and is tried again.
+// Failed says that something went wrong that is not a handler's failure, and is tried again.
 type Failed struct {
 	Shard string // "": it concerns no single shard
 	Err   error

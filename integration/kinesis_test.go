@@ -172,3 +172,11 @@ func (s *kinesisStream) keyed(t *testing.T) func(key string) string {
 		return ""
 	}
 }
+
+// gone tells whether there is no stream of the name.
+func (s *kinesisStream) gone(t *testing.T) bool {
+	t.Helper()
+	_, err := s.client.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: &s.stream})
+	var none *types.ResourceNotFoundException
+	return errors.As(err, &none)
+}

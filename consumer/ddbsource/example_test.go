@@ -1,4 +1,4 @@
-package ddbsource_test //nolint:testableexamples // it needs an account
+package ddbsource_test
 
 import (
 	"context"

@@ -13,7 +13,7 @@ import (
 	"github.com/runnelhq/runnel/lease/memlease"
 )
 
-func Example() { //nolint:testableexamples // it needs an account
+func Example() {
 	ctx := context.Background()
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {

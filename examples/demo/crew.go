@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,11 +42,13 @@ func newCrew(stack *localstack.Stack, o options, t *tally) (*crew, error) {
 	}
 	go func() {
 		defer close(read)
-		defer in.Close()
 		for lines := bufio.NewScanner(in); lines.Scan(); {
 			if err := t.count(lines.Text()); err != nil {
 				c.fail(err)
 			}
+		}
+		if err := in.Close(); err != nil {
+			c.fail(err)
 		}
 	}()
 	return c, nil
@@ -58,8 +61,8 @@ func (c *crew) fail(err error) {
 	}
 }
 
-// hire starts a worker.
-func (c *crew) hire() error {
+// hire starts a worker, which outlives ctx: it is stopped in its own way.
+func (c *crew) hire(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -67,7 +70,7 @@ func (c *crew) hire() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	name := fmt.Sprintf("worker-%d", len(c.workers)+1)
-	cmd := exec.Command(self, "-worker", name, "-stream", c.options.stream, "-table", c.options.table)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "-worker", name, "-stream", c.options.stream, "-table", c.options.table)
 	cmd.Env = append(os.Environ(), c.stack.Env()...)
 	cmd.Stdout, cmd.Stderr = c.out, os.Stderr
 	if _, err := cmd.StdinPipe(); err != nil { // never written: it ends with this process

@@ -77,7 +77,7 @@ func demo(ctx context.Context, o options) (err error) {
 	}
 	defer crew.stop()
 	for range o.workers {
-		if err := crew.hire(); err != nil {
+		if err := crew.hire(ctx); err != nil {
 			return err
 		}
 	}

@@ -89,7 +89,7 @@ func (p producer) putRecords(ctx context.Context, n int) error {
 			return err
 		}
 		if failed := aws.ToInt32(out.FailedRecordCount); failed > 0 {
-			return fmt.Errorf("Kinesis refused %d records", failed)
+			return fmt.Errorf("%d records were refused", failed)
 		}
 	}
 	return nil

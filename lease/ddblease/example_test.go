@@ -14,7 +14,7 @@ import (
 )
 
 // A store on a table that is made if it is missing.
-func Example() { //nolint:testableexamples // it needs an account
+func Example() {
 	ctx := context.Background()
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
@@ -31,7 +31,7 @@ func Example() { //nolint:testableexamples // it needs an account
 }
 
 // Operators look at rows by their group.
-func ExampleStore_List() { //nolint:testableexamples // it needs an account
+func ExampleStore_List() {
 	ctx := context.Background()
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // A store of one's own is tested by one call.
-func ExampleRun() { //nolint:testableexamples // the suite reports to a test and prints nothing
+func ExampleRun() {
 	TestStore := func(t *testing.T) {
 		leasetest.Run(t, func(t *testing.T) lease.Store {
 			return memlease.New() // the store under test, cleaned up by t.Cleanup
