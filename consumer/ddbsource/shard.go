@@ -28,7 +28,8 @@ type shard struct {
 	source  *Source
 	arn     string
 	id      string
-	refused int // how often AT_TIMESTAMP was answered with an internal error
+	refused int  // how often AT_TIMESTAMP was answered with an internal error
+	fresh   bool // the last iterator has not been used
 }
 
 // once leaves it to the Reader to try again: it knows the pace that the shard bears.
@@ -77,10 +78,7 @@ func (sh *shard) iterate(ctx context.Context, in *dynamodbstreams.GetShardIterat
 	out, err := sh.source.streams.GetShardIterator(ctx, in, once)
 	switch awserr.Of(err) {
 	case awserr.NotFound:
-		if _, err := sh.source.ask(ctx, sh.arn); err != nil {
-			return polling.Iterator{}, err
-		}
-		return polling.Iterator{}, fmt.Errorf("%w: %w", consumer.ErrNoShard, err)
+		return polling.Iterator{}, sh.missing(ctx, err)
 	case awserr.Trimmed:
 		return polling.Iterator{}, fmt.Errorf("%w: %w", consumer.ErrTrimmed, err)
 	}
@@ -90,12 +88,26 @@ func (sh *shard) iterate(ctx context.Context, in *dynamodbstreams.GetShardIterat
 	if aws.ToString(out.ShardIterator) == "" {
 		return polling.Iterator{}, errEmpty
 	}
+	sh.fresh = true
 	return polling.Iterator{ID: *out.ShardIterator}, nil
 }
 
-// Get reads a page.
+// missing tells what it is that was not found.
+func (sh *shard) missing(ctx context.Context, cause error) error {
+	if _, err := sh.source.ask(ctx, sh.arn); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", consumer.ErrNoShard, cause)
+}
+
+// Get reads a page. Some endpoints open iterators on shards that have aged out, and do not find them then.
 func (sh *shard) Get(ctx context.Context, iterator string, limit int) (polling.Answer, error) {
 	out, err := sh.source.streams.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: &iterator, Limit: aws.Int32(int32(limit))}, once)
+	fresh := sh.fresh
+	sh.fresh = false
+	if fresh && awserr.Of(err) == awserr.NotFound {
+		return polling.Answer{}, sh.missing(ctx, err)
+	}
 	if err != nil {
 		return polling.Answer{}, err
 	}
