@@ -26,12 +26,13 @@ type fleet struct {
 
 // crew is one worker: what it works on.
 type crew struct {
-	f    *fleet
-	name string
-	wire *wire
-	stop context.CancelCauseFunc
-	done chan struct{}
-	err  error
+	f     *fleet
+	name  string
+	wire  *wire
+	grace time.Duration // how long a release may take; 0: as long as it takes
+	stop  context.CancelCauseFunc
+	done  chan struct{}
+	err   error
 
 	mu     sync.Mutex
 	jobs   map[string]*job
@@ -222,7 +223,7 @@ func (w *crew) work(ctx context.Context, l *lease.Lease) <-chan struct{} {
 				return o.still
 			}
 		case <-l.Draining():
-			if err := l.Release(ctx, l.Position()); err != nil {
+			if err := w.release(ctx, l); err != nil {
 				w.failed(err)
 			}
 			return nil
@@ -230,6 +231,15 @@ func (w *crew) work(ctx context.Context, l *lease.Lease) <-chan struct{} {
 			return nil
 		}
 	}
+}
+
+func (w *crew) release(ctx context.Context, l *lease.Lease) error {
+	if w.grace > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.grace)
+		defer cancel()
+	}
+	return l.Release(ctx, l.Position())
 }
 
 // order has the job do something, and gives its error.

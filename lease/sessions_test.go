@@ -485,3 +485,57 @@ func TestOnceAReleaseWasSentItsEpochIsOver(t *testing.T) {
 		})
 	}
 }
+
+// A release that got lost leaves a row that names a living worker, which gives it up once it no longer runs it.
+func TestAReleaseThatFailedIsMadeGoodWhenAShardMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		defer f.close()
+		first := f.join()
+		first.grace = time.Second
+		f.until("work on both", func() bool { return len(first.shards()) == 2 })
+		first.wire.next(func(_ string, row lease.Row) fault {
+			if kind(row.Key) == "S" {
+				return failed
+			}
+			return noFault
+		})
+		second := f.join()
+		f.until("a return without a release", func() bool { return first.job("a") == nil || first.job("b") == nil })
+		if first.shards() == nil || f.store.lease("a").Owner == "" || f.store.lease("b").Owner == "" {
+			t.Fatalf("a %+v, b %+v", f.store.lease("a"), f.store.lease("b"))
+		}
+		first.wire.next(nil)
+		f.watch(5 * time.Second)
+		if len(first.shards()) != 1 || len(second.shards()) != 1 {
+			t.Errorf("shards of each: %v and %v", first.shards(), second.shards())
+		}
+	})
+}
+
+func TestAReleaseThatFailedIsMadeGoodAtTheStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		defer f.close()
+		first := f.join()
+		first.grace = time.Second
+		f.until("work on both", func() bool { return len(first.shards()) == 2 })
+		stopped := time.Now()
+		first.wire.next(func(_ string, row lease.Row) fault {
+			if kind(row.Key) == "S" && time.Since(stopped) < first.grace {
+				return failed
+			}
+			return noFault
+		})
+		first.stop(nil)
+		<-first.done
+		if took := time.Since(stopped); took < first.grace {
+			t.Fatalf("stopped after %v", took)
+		}
+		for _, id := range []string{"a", "b"} {
+			if got := f.store.lease(id); got.Owner != "" {
+				t.Errorf("shard %s is left to %s", id, got.Owner)
+			}
+		}
+	})
+}

@@ -11,7 +11,7 @@ import (
 func (m *member) begin(ctx context.Context, row shardRow) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.s.valid() || m.busy(row.ID) {
+	if !m.s.valid() {
 		return
 	}
 	workCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
