@@ -188,6 +188,61 @@ func TestHazard11_AMergedShardWaitsForBothParents(t *testing.T) {
 	})
 }
 
+// A parent that aged out before anybody read it does not hold its child for ever; one that a listing left out does, until it is read.
+func TestHazard12_AParentThatIsGoneAndOneThatIsOnlyMissing(t *testing.T) {
+	for name, gone := range map[string]bool{"gone": true, "missing": false} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				w.put(0, 3)
+				parent := w.source.OpenShards()[0]
+				if _, err := w.source.Roll(parent); err != nil {
+					t.Fatal(err)
+				}
+				w.put(3, 6)
+				var found func()
+				if gone {
+					if err := w.source.Vanish(parent); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					found = w.source.Inject(memsource.Fault{Op: memsource.OpShards, Hide: func(id string) bool { return id == parent }})
+				}
+				c := w.start(w.config())
+				if gone {
+					w.expect(numbers(3, 6))
+				} else {
+					<-time.After(time.Hour)
+					w.expect(nil)
+					found()
+					w.expect(numbers(0, 6))
+				}
+				c.clean()
+			})
+		})
+	}
+}
+
+// Who reads a shard to its end makes its children known; nobody waits for a listing.
+func TestChildrenFollowTheirParentAtOnce(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Timing.List = 1000 * time.Hour
+		c := w.start(cfg)
+		w.put(0, 3)
+		w.expect(numbers(0, 3))
+		if _, err := w.source.Roll(w.source.OpenShards()[0]); err != nil {
+			t.Fatal(err)
+		}
+		w.put(3, 6)
+		begun := time.Now()
+		w.until("the child's records", func() bool { return len(w.values()) == 6 })
+		if d := time.Since(begun); d > 5*time.Second {
+			t.Errorf("the child was read %v after its parent's end", d)
+		}
+		c.clean()
+	})
+}
+
 func TestHazard13_ChildrenThatWereNotFoundAtTheEndAreFoundByTheListing(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		c := w.start(w.config())

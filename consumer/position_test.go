@@ -207,6 +207,25 @@ func TestRepeatsAreBoundedByTheStrategy(t *testing.T) {
 	}
 }
 
+func TestAnIntervalEndsWithoutAnotherRecord(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Checkpoint = checkpoint.Every(time.Minute)
+		ps := w.put(0, 3)
+		shard := w.source.OpenShards()[0]
+		c := w.start(cfg)
+		w.expect(numbers(0, 3))
+		if got := w.storedAt(shard); !got.IsZero() {
+			t.Errorf("%s was stored before the interval was over", got)
+		}
+		<-time.After(time.Minute)
+		if got := w.storedAt(shard); got != ps[2] {
+			t.Errorf("after the interval %s is stored, want %s", got, ps[2])
+		}
+		c.clean()
+	})
+}
+
 func TestAHandlerAsksForItsCheckpoint(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		cfg := w.config()
