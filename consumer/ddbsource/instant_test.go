@@ -91,6 +91,25 @@ func TestSkippedRecordsMoveThroughOn(t *testing.T) {
 	})
 }
 
+// Times need not rise: once a record is young enough, what follows it in the shard is given.
+func TestNothingIsSkippedAfterTheFirstRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		f := minutes(t, 6)
+		r := open(t, f, checkpoint.AtTime(began.Add(time.Minute)))
+		if places, _ := readtest.Drain(t, r, 3); !slices.Equal(places, numbered(4, 6)) {
+			t.Fatalf("from the second minute on come %v", places)
+		}
+		f.do(func() {
+			f.shards[0].put(7)
+			f.shards[0].records[6].created = began
+		})
+		if places, _ := readtest.Drain(t, r, 1); !slices.Equal(places, numbered(7, 7)) {
+			t.Errorf("a late record with an old time comes as %v", places)
+		}
+	})
+}
+
 func TestHazard02_LatestIsNotAskedForAgain(t *testing.T) {
 	for _, cut := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -116,6 +116,40 @@ func TestNextIsSilentForSecondsOnly(t *testing.T) {
 	}
 }
 
+func TestRefusalIsNotTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(holding(shardID(0), 1))
+		r := open(t, f, checkpoint.Start{})
+		f.fail("GetRecords", awsstub.Fail(400, "AccessDeniedException"), awsstub.Fail(400, "AccessDeniedException"))
+		if _, err := r.Next(t.Context(), consumer.Want{}); !errors.Is(err, consumer.ErrDenied) {
+			t.Errorf("Next gives %v, want ErrDenied", err)
+		}
+		f.do(func() { f.status = "DELETING" })
+		if _, err := f.source(nil).Stream(t.Context()); !errors.Is(err, consumer.ErrNoStream) {
+			t.Errorf("Stream gives %v, want ErrNoStream", err)
+		}
+		if reads, asks := len(f.Calls("GetRecords")), len(f.Calls("DescribeStreamSummary")); reads != 1 || asks != 2 {
+			t.Errorf("%d reads were refused and the stream was asked for %d times; want one call each beside that of Open", reads, asks)
+		}
+	})
+}
+
+func TestBackOffBeginsAnewAfterASuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(holding(shardID(0), 50))
+		r := open(t, f, checkpoint.Start{})
+		for range 20 {
+			f.fail("GetRecords", awsstub.Answer{Err: errConnection})
+			began := time.Now()
+			readtest.Next(t, r, consumer.Want{Records: 1})
+			// The interval before the failing read, the interval after it, and a first wait of up to 250 ms.
+			if took := time.Since(began); took > time.Second {
+				t.Fatalf("a single failure after a success cost %v", took)
+			}
+		}
+	})
+}
+
 func TestNextEndsWithItsContext(t *testing.T) {
 	cause := errors.New("enough")
 	for name, fault := range map[string]awsstub.Answer{"idle": {}, "no answer": {Hang: true}, "failing": {Err: errConnection}} {

@@ -46,6 +46,22 @@ func TestShardThatIsBehindIsReadAsABusyOne(t *testing.T) {
 	})
 }
 
+func TestClosedShardIsReadAsABusyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(holding(shardID(0), 0)) // open still, so that its pages have no end
+		s := f.source(nil)
+		st, shards := readtest.Stream(t, s)
+		shards[0].Closed = true
+		r, err := s.Open(t.Context(), st, shards[0], checkpoint.Start{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := reads(t, f, r, 10*time.Second); n < 25 || n > 31 {
+			t.Errorf("a closed shard with empty pages was read %d times in 10 s, want about 3 a second: nothing is waited for", n)
+		}
+	})
+}
+
 func TestIdleShardIsReadEverRarer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(holding(shardID(0), 0))

@@ -72,6 +72,9 @@ func TestHazard06_LastPageIsGivenBeforeTheEnd(t *testing.T) {
 		if p.Through != readtest.Position(t, seq(5)) {
 			t.Errorf("the last page goes through %v", p.Through)
 		}
+		if n := len(f.Calls("ListShards")); n != 0 {
+			t.Errorf("%d listings were made for children that the answer names", n)
+		}
 	})
 }
 
@@ -245,6 +248,31 @@ func TestReaderGivesNothingOfAStreamMadeAnew(t *testing.T) {
 			if p, err := r.Next(t.Context(), consumer.Want{}); !errors.Is(err, consumer.ErrNoStream) {
 				t.Errorf("Next gives %d records and %v, want ErrNoStream", len(p.Records), err)
 			}
+		}
+	})
+}
+
+func TestReadersOpenedTogetherShareWhatIsKnownOfTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(holding(shardID(0), 0))
+		s := f.source(nil)
+		st, shards := readtest.Stream(t, s)
+		readtest.Advance(t, time.Minute)
+		before := len(f.Calls("DescribeStreamSummary"))
+		opened := make(chan error)
+		for range 50 {
+			go func() {
+				_, err := s.Open(t.Context(), st, shards[0], checkpoint.Start{})
+				opened <- err
+			}()
+		}
+		for range 50 {
+			if err := <-opened; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := len(f.Calls("DescribeStreamSummary")) - before; n != 1 {
+			t.Errorf("50 readers that were opened together asked %d times what the stream is, want once", n)
 		}
 	})
 }
