@@ -61,10 +61,20 @@ func TestPageCountsWhatItsRecordsHold(t *testing.T) {
 	})
 }
 
-func TestPageWithoutRecordsIsNotBehind(t *testing.T) {
+func TestEmptyPageIsNotBehindUnlessTheShardIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		if p := readtest.Next(t, open(t, newFake(holding(shardID(0), 0)), checkpoint.Start{}), consumer.Want{}); p.Behind != 0 || p.End {
 			t.Errorf("the page of an empty, open shard is %+v", p)
+		}
+		s := newFake(holding(shardID(0), 0)).source(nil)
+		st, shards := readtest.Stream(t, s)
+		shards[0].Closed = true
+		r, err := s.Open(t.Context(), st, shards[0], checkpoint.Start{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := readtest.Next(t, r, consumer.Want{}); p.Behind >= 0 {
+			t.Errorf("an empty page amid a closed shard is %v behind, want it unknown", p.Behind)
 		}
 	})
 }

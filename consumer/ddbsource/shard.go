@@ -28,6 +28,7 @@ type shard struct {
 	source  *Source
 	arn     string
 	id      string
+	closed  bool // when it was opened
 	refused int  // how often AT_TIMESTAMP was answered with an internal error
 	fresh   bool // the last iterator has not been used
 }
@@ -124,9 +125,9 @@ func (sh *shard) Get(ctx context.Context, iterator string, limit int) (polling.A
 	}
 	date, dated := awsmiddleware.GetServerTime(out.ResultMetadata)
 	switch n := len(a.Records); {
-	case n == 0:
+	case n == 0 && !sh.closed:
 		a.Behind = 0
-	case !dated:
+	case n == 0 || !dated:
 		a.Behind = -1
 	default:
 		a.Behind = max(0, date.Sub(a.Records[n-1].Arrived))

@@ -209,7 +209,7 @@ func (s *Source) Open(ctx context.Context, st consumer.Stream, sh consumer.Shard
 	if err != nil {
 		return nil, err
 	}
-	return polling.Open(ctx, &shard{source: s, arn: st.Incarnation, id: sh.ID}, at, polling.Options{
+	return polling.Open(ctx, &shard{source: s, arn: st.Incarnation, id: sh.ID, closed: sh.Closed}, at, polling.Options{
 		What: fmt.Sprintf("ddbsource: table %s, shard %s", s.table, sh.ID),
 		Busy: s.busy(), Idle: s.idle(), Timeout: s.timeout(), MaxRecords: maxRecords, Closed: sh.Closed,
 	})
