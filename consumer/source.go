@@ -17,7 +17,7 @@ var (
 	ErrTrimmed = errors.New("consumer: records were trimmed before they were read")
 	// ErrNoShard: the stream is there and does not know this shard. It is never the end of a shard.
 	ErrNoShard = errors.New("consumer: no such shard")
-	// ErrNoStream: the stream is not there, or not enabled, or is another one than the one that was opened.
+	// ErrNoStream: the stream is not there, was never enabled, or is another one than the one that was opened.
 	ErrNoStream = errors.New("consumer: no such stream")
 	// ErrDenied: the service refuses the caller: wrong credentials, region or permissions.
 	ErrDenied = errors.New("consumer: access denied")
