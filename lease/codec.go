@@ -16,9 +16,12 @@ type field struct {
 // may run beside this one.
 type unknown map[string]json.RawMessage
 
-func decodeFields(text []byte, fields []field) (unknown, error) {
+func decodeFields(row Row, fields []field) (unknown, error) {
+	if row.Err != nil {
+		return nil, row.Err
+	}
 	var all unknown
-	if err := json.Unmarshal(text, &all); err != nil {
+	if err := json.Unmarshal(row.Value, &all); err != nil {
 		return nil, err
 	}
 	for _, f := range fields {
@@ -55,7 +58,7 @@ func encodeFields(fields []field, others unknown) []byte {
 
 // corrupt is the error about a row that cannot be read.
 func corrupt(key string, err error) error {
-	return fmt.Errorf("%w: %s: %w: it is left alone; repair its JSON text, or delete the row if nothing in it is needed", ErrRow, key, err)
+	return fmt.Errorf("%w: %s: %w: it is left alone; repair it, or delete it if nothing in it is needed", ErrRow, key, err)
 }
 
 // union adds to a what it lacks of b, in the order of b. It leaves a as it is.

@@ -19,10 +19,12 @@ type head struct {
 func headOf(r Row) head { return head{r.Key, r.Version, r.Cursor} }
 
 // quietly makes a row that keeps its place in listings of changes.
-func (h head) quietly(value []byte) Row { return Row{h.key, h.version, h.cursor, value} }
+func (h head) quietly(value []byte) Row {
+	return Row{Key: h.key, Version: h.version, Cursor: h.cursor, Value: value}
+}
 
 // listed makes a row whose change others shall see.
-func (h head) listed(value []byte) Row { return Row{h.key, h.version, "", value} }
+func (h head) listed(value []byte) Row { return Row{Key: h.key, Version: h.version, Value: value} }
 
 // The states of a session and of a shard.
 const (
@@ -64,7 +66,7 @@ func (r *sessionRow) patience(expiry time.Duration) time.Duration {
 func decodeSession(row Row) (sessionRow, error) {
 	r := sessionRow{head: headOf(row)}
 	var err error
-	if r.others, err = decodeFields(row.Value, r.fields()); err != nil {
+	if r.others, err = decodeFields(row, r.fields()); err != nil {
 		return sessionRow{}, corrupt(row.Key, err)
 	}
 	if r.State != alive && r.State != dead {
@@ -127,7 +129,7 @@ func decodeShard(row Row) (shardRow, error) {
 	if r.ID, err = shardID(row.Key); err != nil {
 		return shardRow{}, corrupt(row.Key, err)
 	}
-	if r.others, err = decodeFields(row.Value, r.fields()); err != nil {
+	if r.others, err = decodeFields(row, r.fields()); err != nil {
 		return shardRow{}, corrupt(row.Key, err)
 	}
 	if string(r.Request) == "null" {
@@ -192,7 +194,7 @@ func (r *appRow) encode() []byte { return encodeFields(r.fields(), r.others) }
 func decodeApp(row Row) (appRow, error) {
 	r := appRow{head: headOf(row)}
 	var err error
-	if r.others, err = decodeFields(row.Value, r.fields()); err != nil {
+	if r.others, err = decodeFields(row, r.fields()); err != nil {
 		return appRow{}, corrupt(row.Key, err)
 	}
 	if r.Stream == "" {

@@ -67,7 +67,7 @@ func TestShardRowsAreReadAsTheyWereWritten(t *testing.T) {
 func TestFieldsOfANewerVersionSurviveARewrite(t *testing.T) {
 	const newer = `,"weight":12345678901234567890,"shape":{"b":[1,2],"a":null}}`
 	extended := func(text []byte) Row {
-		return Row{"app/S/x/shard", 3, "", []byte(strings.TrimSuffix(string(text), "}") + newer)}
+		return Row{Key: "app/S/x/shard", Version: 3, Value: []byte(strings.TrimSuffix(string(text), "}") + newer)}
 	}
 	for name, rewrite := range map[string]func() ([]byte, error){
 		"shard": func() ([]byte, error) {
@@ -187,4 +187,23 @@ func fuzzRow[T any](f *testing.F, decode func(Row) (T, error), encode func(*T) [
 			}
 		}
 	})
+}
+
+// What a store cannot read is as corrupt as what this package cannot.
+func TestARowThatItsStoreCannotReadIsCorrupt(t *testing.T) {
+	why := errors.New("why")
+	for _, key := range []string{"app/S/i/shard", "app/A", "W/session"} {
+		row := Row{Key: key, Version: 1, Err: why}
+		_, shard := decodeShard(row)
+		_, app := decodeApp(row)
+		_, session := decodeSession(row)
+		for _, err := range []error{app, session} {
+			if !errors.Is(err, ErrRow) || !errors.Is(err, why) {
+				t.Errorf("%s: %v; want ErrRow and the reason", key, err)
+			}
+		}
+		if !errors.Is(shard, ErrRow) {
+			t.Errorf("%s: %v; want ErrRow", key, shard)
+		}
+	}
 }

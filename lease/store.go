@@ -25,6 +25,9 @@ type Row struct {
 	Cursor string
 	// Value is JSON text, so that an operator can read it.
 	Value []byte
+	// Err is why the store cannot read the row, though it is there: Version is not 0, and the rest says nothing. It wraps [ErrRow]. Only stores set it, so
+	// that one row that somebody broke does not hide the others.
+	Err error
 }
 
 // Store keeps versioned rows, each linearizable. Implementations are safe for concurrent use. Methods

@@ -25,7 +25,7 @@
 //	b  S  the value: JSON text
 //
 // An item of more than 400 KB is refused. Other attributes are lost at the next write. An item that lacks one of these, or has it with
-// another type, is an error that wraps [lease.ErrRow]: give it the attribute back, with a version higher than any that it had. To delete it
+// another type, is a row with an error that wraps [lease.ErrRow], and its shard is left alone: give it the attribute back, with a version higher than any that it had. To delete it
 // is to forget a position and an epoch.
 //
 // Setup refuses a table of another shape, and one that is replicated across regions by last writer wins: two regions would

@@ -89,7 +89,7 @@ func TestATableOfAnotherShapeIsRefused(t *testing.T) {
 	}
 }
 
-func TestACorruptRowIsAnError(t *testing.T) {
+func TestACorruptRowSaysSo(t *testing.T) {
 	s, name := newStore(t)
 	_, err := stack.DynamoDB().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &name, Item: map[string]types.AttributeValue{
 		"g": &types.AttributeValueMemberS{Value: "a/"}, "k": &types.AttributeValueMemberS{Value: "row"},
@@ -98,12 +98,13 @@ func TestACorruptRowIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(t.Context(), []string{"a/row"}); !errors.Is(err, lease.ErrRow) || !strings.Contains(err.Error(), `"a/row"`) {
-		t.Errorf("Get: %v; want lease.ErrRow and the key", err)
+	rows, err := s.Get(t.Context(), []string{"a/row"})
+	if err != nil || !errors.Is(rows[0].Err, lease.ErrRow) || !strings.Contains(rows[0].Err.Error(), `"a/row"`) {
+		t.Errorf("Get: %+v, %v; want lease.ErrRow and the key", rows, err)
 	}
-	for _, err := range s.List(t.Context(), "a/", "") {
-		if !errors.Is(err, lease.ErrRow) {
-			t.Errorf("List: %v; want lease.ErrRow", err)
+	for row, err := range s.List(t.Context(), "a/", "") {
+		if err != nil || !errors.Is(row.Err, lease.ErrRow) {
+			t.Errorf("List: %+v, %v; want lease.ErrRow", row, err)
 		}
 	}
 	for _, version := range []uint64{0, 1} {

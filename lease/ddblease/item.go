@@ -91,8 +91,8 @@ func encode(row lease.Row) (item, error) {
 	return it, nil
 }
 
-// decode reads an item back. The error wraps lease.ErrRow and names the table and, as far as it can be read, the key.
-func (s *Store) decode(it item) (lease.Row, error) {
+// decode reads an item back. One that cannot be read is a row with an error, which wraps lease.ErrRow and names the table and the key.
+func (s *Store) decode(it item) lease.Row {
 	d := decoder{item: it}
 	group, name := d.text(attrGroup), d.text(attrName)
 	row := lease.Row{Key: group + name, Cursor: d.text(attrCursor), Value: []byte(d.text(attrValue))}
@@ -108,10 +108,11 @@ func (s *Store) decode(it item) (lease.Row, error) {
 		row.Version = v
 	}
 	if d.faults != nil {
-		return lease.Row{}, fmt.Errorf("ddblease: table %q: item %q: %w: %s: correct it by hand, as the package's documentation says",
-			s.table, row.Key, lease.ErrRow, strings.Join(d.faults, "; "))
+		return lease.Row{Key: row.Key, Version: max(1, row.Version), Cursor: row.Cursor,
+			Err: fmt.Errorf("ddblease: table %q: item %q: %w: %s: correct it by hand, as the package's documentation says",
+				s.table, row.Key, lease.ErrRow, strings.Join(d.faults, "; "))}
 	}
-	return row, nil
+	return row
 }
 
 // decoder collects what is wrong with an item.

@@ -23,9 +23,9 @@ func sound() item {
 }
 
 func TestASoundItemIsDecoded(t *testing.T) {
-	row, err := (&Store{table: table}).decode(sound())
-	if want := (lease.Row{Key: "app/S/i/shard", Version: math.MaxUint64, Cursor: "cursor", Value: []byte(`{"é":1}`)}); err != nil || !reflect.DeepEqual(row, want) {
-		t.Fatalf("%+v, %v; want %+v", row, err, want)
+	row := (&Store{table: table}).decode(sound())
+	if want := (lease.Row{Key: "app/S/i/shard", Version: math.MaxUint64, Cursor: "cursor", Value: []byte(`{"é":1}`)}); !reflect.DeepEqual(row, want) {
+		t.Fatalf("%+v; want %+v", row, want)
 	}
 }
 
@@ -62,9 +62,10 @@ func TestACorruptItemNamesTableKeyAndAttribute(t *testing.T) {
 			if c.value == nil {
 				delete(it, c.attr)
 			}
-			_, err := (&Store{table: table}).decode(it)
-			if !errors.Is(err, lease.ErrRow) {
-				t.Fatalf("%v; want lease.ErrRow", err)
+			row := (&Store{table: table}).decode(it)
+			err := row.Err
+			if !errors.Is(err, lease.ErrRow) || row.Version == 0 || row.Value != nil {
+				t.Fatalf("%+v; want a row that is there and has no value, and lease.ErrRow", row)
 			}
 			for _, want := range []string{`table "leases"`, c.want} {
 				if !strings.Contains(err.Error(), want) {
@@ -78,11 +79,14 @@ func TestACorruptItemNamesTableKeyAndAttribute(t *testing.T) {
 	}
 }
 
-func TestGetOfACorruptRowIsAnError(t *testing.T) {
+func TestACorruptRowDoesNotHideTheOthers(t *testing.T) {
 	s, _ := storeOn(in(reply{body: found(itemText("a/1", 1, "c", `1`), `{"g":{"S":"a/"},"k":{"S":"2"},"v":{"S":"two"}}`)}), nil)
 	rows, err := s.Get(t.Context(), []string{"a/1", "a/2"})
-	if rows != nil || !errors.Is(err, lease.ErrRow) || !strings.Contains(err.Error(), `item "a/2"`) {
-		t.Fatalf("%v, %v; want lease.ErrRow and the key", rows, err)
+	if err != nil || len(rows) != 2 || rows[0].Err != nil || string(rows[0].Value) != "1" {
+		t.Fatalf("%+v, %v; want both rows, the first sound", rows, err)
+	}
+	if r := rows[1]; r.Key != "a/2" || !errors.Is(r.Err, lease.ErrRow) || !strings.Contains(r.Err.Error(), `item "a/2"`) {
+		t.Fatalf("%+v; want lease.ErrRow and the key", r)
 	}
 }
 
@@ -127,7 +131,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		before := maps.Clone(it)
 		s := &Store{table: table}
-		row, err := s.decode(it)
+		row := s.decode(it)
+		err := row.Err
 		if !reflect.DeepEqual(it, before) {
 			t.Fatalf("decode changed its item")
 		}
@@ -138,8 +143,8 @@ func FuzzDecode(f *testing.F) {
 			if kinds[0]%8 == 0 && kinds[1]%8 == 0 && !strings.Contains(err.Error(), fmt.Sprintf("%q", g+k)) {
 				t.Fatalf("%v; want the key %q", err, g+k)
 			}
-			if !reflect.DeepEqual(row, lease.Row{}) {
-				t.Fatalf("a row beside an error: %+v", row)
+			if row.Version == 0 || row.Value != nil {
+				t.Fatalf("%+v; want a row that is there and has no value", row)
 			}
 			return
 		}

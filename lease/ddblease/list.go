@@ -33,11 +33,11 @@ func (s *Store) List(ctx context.Context, group, after string) iter.Seq2[lease.R
 			KeyConditionExpression:    new(attrGroup + " = :g"),
 			ExpressionAttributeValues: item{":g": &types.AttributeValueMemberS{Value: group}},
 		}) {
-			var row lease.Row
-			if err == nil {
-				row, err = s.decode(it)
+			if err != nil {
+				yield(lease.Row{}, err)
+				return
 			}
-			if !yield(row, err) || err != nil {
+			if !yield(s.decode(it), nil) {
 				return
 			}
 		}

@@ -103,10 +103,7 @@ func (s *Store) batch(ctx context.Context, keys []string) (map[string]lease.Row,
 		got := 0
 		for _, items := range out.Responses { // named by the table, or by its ARN if that was asked for
 			for _, item := range items {
-				row, err := s.decode(item)
-				if err != nil {
-					return nil, err
-				}
+				row := s.decode(item)
 				rows[row.Key] = row
 				got++
 			}
@@ -196,7 +193,7 @@ func (s *Store) written(ctx context.Context, op, what string, row lease.Row, err
 	found := "it does not exist"
 	if failed.Item != nil {
 		found = "its item is corrupt" // until it decodes
-		if stored, err := s.decode(failed.Item); err == nil {
+		if stored := s.decode(failed.Item); stored.Err == nil {
 			found = fmt.Sprintf("it has version %d", stored.Version)
 		}
 	}
