@@ -59,8 +59,9 @@ func TestShardsOfAKilledWorkerAreTakenInTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t, ids(12)...)
 				defer f.close()
+				f.config = func(c *lease.Config) { c.Timing.Poll = 4 * time.Second }
 				ws := f.joinAll(3)
-				f.watch(20*time.Second + time.Duration(phase)*500*time.Millisecond)
+				f.watch(30*time.Second + time.Duration(phase)*time.Second)
 				lost := ws[0].shards()
 				for _, id := range lost {
 					if err := ws[0].job(id).checkpoint(7); err != nil {
@@ -68,7 +69,7 @@ func TestShardsOfAKilledWorkerAreTakenInTime(t *testing.T) {
 					}
 				}
 				ws[0].wire.fail(errFailed)
-				f.watch(12300 * time.Millisecond) // Expiry, and Poll with its jitter
+				f.watch(14500 * time.Millisecond) // Expiry, and Poll with its jitter
 				if got := counts(ws[1:]); !slices.Equal(got, []int{6, 6}) {
 					t.Fatalf("shards of each survivor: %v, want 6 each", got)
 				}

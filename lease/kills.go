@@ -47,6 +47,14 @@ func (m *member) killAll(ctx context.Context, names []string) error {
 // killOne reads the session's row consistently and, if the heartbeat that stood still is there yet, marks it as dead. What became of that write the
 // next round sees.
 func (m *member) killOne(ctx context.Context, name string) error {
+	m.mu.Lock()
+	suspect, known := m.view.sessions[name]
+	if !known {
+		m.mu.Unlock()
+		return nil
+	}
+	hb, since := suspect.row.HB, suspect.since
+	m.mu.Unlock()
 	key := sessionKey(name)
 	rows, err := m.req.get(ctx, key)
 	if err != nil {
@@ -55,25 +63,23 @@ func (m *member) killOne(ctx context.Context, name string) error {
 	f, now := m.decodeSession(rows[key]), m.clock.mono()
 	m.mu.Lock()
 	m.view.session(f.name, f.row, f.odd, now)
-	s := *m.view.sessions[name]
+	still, _ := m.view.sessions[name].still(now, m.cfg.Timing.Expiry)
 	m.mu.Unlock()
-	if still, _ := s.still(now, m.cfg.Timing.Expiry); s.odd || !still {
+	next, dying := killed(f.row, hb)
+	switch {
+	case dying && still:
+		if err := m.req.put(ctx, next.listed(next.encode()))[0]; err == nil {
+			next.version++
+			m.mu.Lock()
+			m.view.session(name, next, false, m.clock.mono())
+			m.mu.Unlock()
+			m.log.Warn("lease: session is dead", "session", name, "silent", (now - since).Round(time.Millisecond))
+		} else if !errors.Is(err, ErrConflict) {
+			return err
+		}
+	case f.row.version != 0 && f.row.State == dead: // another was faster
+	default:
 		return nil
-	}
-	next, dying := killed(s.row, s.row.HB)
-	if !dying {
-		return nil
-	}
-	err = m.req.put(ctx, next.listed(next.encode()))[0]
-	if err == nil {
-		next.version++
-		m.mu.Lock()
-		m.view.session(name, next, false, m.clock.mono())
-		m.view.gather(m.clock.mono())
-		m.mu.Unlock()
-		m.log.Warn("lease: session is dead", "session", name, "silent", (now - s.since).Round(time.Millisecond))
-	} else if !errors.Is(err, ErrConflict) {
-		return err
 	}
 	m.full.Store(true)
 	m.poll.poke()
