@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -126,89 +124,6 @@ func TestAHeartbeatAnsweredLateCountsFromItsSending(t *testing.T) {
 	})
 }
 
-// A shard is never freed, nor taken again by its own process, under a handler that still runs.
-func TestAShardIsNotFreedUnderARunningHandler(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, "a", "b")
-		w := f.join()
-		f.until("work on both", func() bool { return len(w.shards()) == 2 })
-		handler := make(chan struct{})
-		w.job("a").leave(handler)
-		f.watch(time.Minute)
-		if w.job("a") != nil || f.store.lease("a").Owner == "" || f.store.lease("a").Epoch != 1 {
-			t.Errorf("with its handler running: %+v", f.store.lease("a"))
-		}
-		close(handler)
-		f.until("work on a again", func() bool { return w.job("a") != nil })
-		if got := w.job("a").Epoch(); got != 2 {
-			t.Errorf("taken again in epoch %d, want 2", got)
-		}
-		f.close()
-	})
-}
-
-func TestRunNamesTheShardsOfWhichAHandlerStillRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, "a", "b")
-		w := f.join()
-		f.until("work on both", func() bool { return len(w.shards()) == 2 })
-		session := w.job("a").Session()
-		handler := make(chan struct{})
-		w.job("a").leave(handler)
-		w.stop(nil)
-		<-w.done
-		if !errors.Is(w.err, lease.ErrRunning) || !strings.Contains(w.err.Error(), "shards a ") {
-			t.Errorf("Run: %v, want ErrRunning that names shard a", w.err)
-		}
-		if _, there := f.store.row("W/" + session); !there || f.store.lease("a").Owner != session {
-			t.Errorf("freed under a running handler: %+v", f.store.lease("a"))
-		}
-		if f.store.lease("b").Owner != "" {
-			t.Error("shard b was not released")
-		}
-		close(handler)
-		second := f.join()
-		f.until("work on a by another", func() bool { return second.job("a") != nil })
-		w.err = nil
-		f.close()
-	})
-}
-
-// A process that joined anew takes nothing whose old handler still runs in it.
-func TestAProcessThatJoinedAnewWaitsForItsOldHandlers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, "a")
-		defer f.close()
-		ws := f.joinAll(2)
-		var w, other *crew
-		f.until("work on a", func() bool {
-			for i := range ws {
-				if ws[i].job("a") != nil {
-					w, other = ws[i], ws[1-i]
-				}
-			}
-			return w != nil
-		})
-		handler := make(chan struct{})
-		old := w.job("a")
-		go func() {
-			_ = old.order(func(context.Context, *lease.Lease) error { <-handler; return nil }, true)
-		}()
-		w.wire.fail(errFailed)
-		f.until("work by the other", func() bool { return other.job("a") != nil })
-		w.wire.resume()
-		f.watch(10 * time.Second)
-		other.stop(nil)
-		<-other.done
-		f.watch(20 * time.Second)
-		if w.job("a") != old {
-			t.Error("taken again although the old handler still runs")
-		}
-		close(handler)
-		f.until("work on a by the process that joined anew", func() bool { return w.job("a") != nil && w.job("a") != old })
-	})
-}
-
 func TestAMissingSessionIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a")
@@ -282,10 +197,7 @@ func TestAWorkerThatCannotPollOrTakeDies(t *testing.T) {
 				f.watch(20 * time.Second)
 				ws[0].wire.set(func() { broken(ws[0].wire) })
 				ws[1].wire.fail(errFailed) // and some of its shards are meant for the first
-				f.watch(60 * time.Second)
-				if got := len(ws[2].shards()); got != 6 {
-					t.Errorf("the third worker has %d shards, want all 6", got)
-				}
+				f.until("third worker with all shards", func() bool { return len(ws[2].shards()) == 6 })
 				ws[0].wire.set(func() { ws[0].wire.noList, ws[0].wire.noGet = false, "" })
 			})
 		})
@@ -328,214 +240,6 @@ func TestTheEvidenceOfATakeIsReadAfterTheRow(t *testing.T) {
 		f.until("work by another", func() bool { return len(second.shards()) == 2 })
 		if takes < 2 {
 			t.Errorf("%d takes were seen, want two", takes)
-		}
-	})
-}
-
-func TestSetupThatFailsEndsRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, "a")
-		f.wiring = func(w *wire) { w.fail(fmt.Errorf("no index: %w", lease.ErrTable)) }
-		w := f.join()
-		began := time.Now()
-		<-w.done
-		if !errors.Is(w.err, lease.ErrTable) || time.Since(began) > time.Second {
-			t.Errorf("Run: %v after %v, want ErrTable at once", w.err, time.Since(began))
-		}
-		f.wiring = func(w *wire) { w.fail(errFailed) }
-		w = f.join()
-		<-w.done
-		if !errors.Is(w.err, errFailed) {
-			t.Errorf("Run: %v, want why the store could not be set up", w.err)
-		}
-	})
-}
-
-func TestAnApplicationThatBecomesCorruptStopsNothingThatRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, ids(4)...)
-		ws := f.joinAll(2)
-		f.watch(20 * time.Second)
-		rows, err := f.store.Get(t.Context(), []string{"orders/A"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		good := rows[0]
-		rows[0].Value = []byte(`half`)
-		if err := f.store.store.Put(t.Context(), rows); err != nil {
-			t.Fatal(err)
-		}
-		running := ws[0].all()
-		ws[1].wire.fail(errFailed)
-		f.watch(2 * time.Minute)
-		for _, j := range running {
-			if id := j.Shard().ID; ws[0].job(id) != nil && ws[0].job(id).Epoch() != j.Epoch() {
-				t.Errorf("shard %s was taken again", id)
-			}
-		}
-		if got := len(ws[0].shards()); got != 2 {
-			t.Errorf("%d shards are worked on, want the two that were, and none taken", got)
-		}
-		told := 0
-		for _, err := range ws[0].errors {
-			if errors.Is(err, lease.ErrRow) {
-				told++
-			}
-		}
-		if told != 1 {
-			t.Errorf("told of the corrupt row %d times, want once", told)
-		}
-		rows[0].Version, rows[0].Value = good.Version+1, good.Value
-		if err := f.store.store.Put(t.Context(), rows); err != nil {
-			t.Fatal(err)
-		}
-		f.until("work on all", func() bool { return len(ws[0].shards()) == 4 })
-		f.close()
-	})
-}
-
-func TestRowsThatWereRemovedAreMadeAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, "a")
-		defer f.close()
-		w := f.join()
-		f.until("work on a", func() bool { return w.job("a") != nil })
-		if err := w.job("a").end(9); err != nil {
-			t.Fatal(err)
-		}
-		f.watch(10 * time.Second)
-		rows, err := f.store.Get(t.Context(), []string{"orders/S/one/a"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.store.store.Delete(t.Context(), rows); err != nil {
-			t.Fatal(err)
-		}
-		f.store.holder = make(map[string]string) // epochs begin anew: an operator's removal raises no floor
-		f.watch(70 * time.Second)
-		if j := w.job("a"); j == nil || !j.Position().IsZero() {
-			t.Errorf("after its row was removed: %+v", f.store.lease("a"))
-		}
-	})
-}
-
-func TestACorruptApplicationEndsRunAndIsLeftAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, "a")
-		if err := f.store.store.Put(t.Context(), []lease.Row{{Key: "orders/A", Value: []byte(`{"stream":7}`)}}); err != nil {
-			t.Fatal(err)
-		}
-		w := f.join()
-		<-w.done
-		if !errors.Is(w.err, lease.ErrRow) || !strings.Contains(w.err.Error(), "orders/A") {
-			t.Errorf("Run: %v, want ErrRow that names the row", w.err)
-		}
-		rows, _ := f.store.Get(t.Context(), []string{"orders/A"})
-		if string(rows[0].Value) != `{"stream":7}` {
-			t.Errorf("the row is %s now", rows[0].Value)
-		}
-	})
-}
-
-// It timed out, was read as not applied, the owner went on, and it landed: so the owner never goes on.
-func TestOnceAReleaseWasSentItsEpochIsOver(t *testing.T) {
-	for name, end := range map[string]func(context.Context, *lease.Lease) error{
-		"release": func(ctx context.Context, l *lease.Lease) error { return l.Release(ctx, checkpoint.Offset(5)) },
-		"end":     func(ctx context.Context, l *lease.Lease) error { return l.End(ctx, checkpoint.Offset(5), nil) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := newFleet(t, "a")
-				defer f.close()
-				w := f.join()
-				f.until("work on a", func() bool { return w.job("a") != nil })
-				first := w.job("a")
-				w.wire.next(func(_ string, row lease.Row) fault {
-					if isShard(row, "a") {
-						return delayed
-					}
-					return noFault
-				})
-				err := first.order(func(ctx context.Context, l *lease.Lease) error {
-					limited, cancel := context.WithTimeout(ctx, 3*time.Second)
-					defer cancel()
-					err := end(limited, l)
-					if l.Valid() {
-						t.Error("the lease is valid")
-					}
-					if err := l.Checkpoint(ctx, checkpoint.Offset(6)); !errors.Is(err, lease.ErrLost) {
-						t.Errorf("checkpoint: %v, want ErrLost", err)
-					}
-					if err := l.Release(ctx, checkpoint.Offset(6)); !errors.Is(err, lease.ErrLost) {
-						t.Errorf("another release: %v, want ErrLost", err)
-					}
-					return err
-				}, true)
-				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("%s: %v, want the end of its ctx", name, err)
-				}
-				w.wire.next(nil)
-				f.until("work on a again", func() bool { return w.job("a") != nil && w.job("a") != first })
-				w.wire.land()
-				f.watch(10 * time.Second)
-				if got := f.store.lease("a"); got.Epoch != 2 || got.Owner == "" || got.State != "open" || !got.Position.IsZero() {
-					t.Errorf("after the late write: %+v, want the second epoch untouched", got)
-				}
-			})
-		})
-	}
-}
-
-// A release that got lost leaves a row that names a living worker, which gives it up once it no longer runs it.
-func TestAReleaseThatFailedIsMadeGoodWhenAShardMoves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, "a", "b")
-		defer f.close()
-		first := f.join()
-		first.grace = time.Second
-		f.until("work on both", func() bool { return len(first.shards()) == 2 })
-		first.wire.next(func(_ string, row lease.Row) fault {
-			if kind(row.Key) == "S" {
-				return failed
-			}
-			return noFault
-		})
-		second := f.join()
-		f.until("a return without a release", func() bool { return first.job("a") == nil || first.job("b") == nil })
-		if first.shards() == nil || f.store.lease("a").Owner == "" || f.store.lease("b").Owner == "" {
-			t.Fatalf("a %+v, b %+v", f.store.lease("a"), f.store.lease("b"))
-		}
-		first.wire.next(nil)
-		f.watch(5 * time.Second)
-		if len(first.shards()) != 1 || len(second.shards()) != 1 {
-			t.Errorf("shards of each: %v and %v", first.shards(), second.shards())
-		}
-	})
-}
-
-func TestAReleaseThatFailedIsMadeGoodAtTheStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, "a", "b")
-		defer f.close()
-		first := f.join()
-		first.grace = time.Second
-		f.until("work on both", func() bool { return len(first.shards()) == 2 })
-		stopped := time.Now()
-		first.wire.next(func(_ string, row lease.Row) fault {
-			if kind(row.Key) == "S" && time.Since(stopped) < first.grace {
-				return failed
-			}
-			return noFault
-		})
-		first.stop(nil)
-		<-first.done
-		if took := time.Since(stopped); took < first.grace {
-			t.Fatalf("stopped after %v", took)
-		}
-		for _, id := range []string{"a", "b"} {
-			if got := f.store.lease(id); got.Owner != "" {
-				t.Errorf("shard %s is left to %s", id, got.Owner)
-			}
 		}
 	})
 }
