@@ -229,6 +229,18 @@ func TestHazard23_StuckShardIsBounded(t *testing.T) {
 		}
 		return true
 	})
+	eventually(t, says("the stuck shard was not read"), func() bool {
+		for _, sh := range l.consumer.Status().Shards {
+			if sh.Shard == stuck && sh.InFlight > 0 {
+				return true
+			}
+		}
+		return false
+	})
+	pause(t, time.Second) // in which it could read on
+	if err := over(); err != nil {
+		t.Fatal(err)
+	}
 	close(release)
 	eventually(t, says("the stuck shard did not go on"), func() bool {
 		if err := over(); err != nil {

@@ -3,23 +3,37 @@
 package integration
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/localstack"
 )
 
-func (b *bench) latest(worker string) consumer.Config {
-	cfg := b.config(worker, b.clients)
+// latest is a consumer that starts at LATEST if no other did before.
+func (b *bench) latest(worker string, c localstack.Clients) consumer.Config {
+	cfg := b.config(worker, c)
 	cfg.Start = checkpoint.Latest()
 	return cfg
+}
+
+// tomorrow is clients to whom the services tell another day: who asks for LATEST again skips everything that is there.
+func tomorrow(c localstack.Clients) localstack.Clients {
+	return through(c, func(r *request) (*response, error) {
+		resp, err := r.send()
+		if err == nil {
+			resp.Header.Set("Date", time.Now().Add(24*time.Hour).UTC().Format(http.TimeFormat))
+		}
+		return resp, err
+	})
 }
 
 // LATEST is resolved once. What comes while nobody consumes is read by the next worker, though no position was ever stored.
 func TestHazard02_LatestIsResolvedOnce(t *testing.T) {
 	onBoth(t, 3, func(t *testing.T, b *bench) {
-		first := run(t, b.latest("first"))
+		first := run(t, b.latest("first", b.clients))
 		for _, a := range first.awaitAssigned(t, shardCount(b, 3)) {
 			if a.Start.Kind() == checkpoint.StartLatest {
 				t.Errorf("shard %s starts at LATEST, which is no place", a.Shard)
@@ -27,8 +41,7 @@ func TestHazard02_LatestIsResolvedOnce(t *testing.T) {
 		}
 		first.mustStop(t)
 		b.put(t, keys(12), 3)
-		pause(t, 1100*time.Millisecond) // beyond the whole seconds in which the services tell time
-		second := run(t, b.latest("second"))
+		second := run(t, b.latest("second", tomorrow(b.clients)))
 		b.awaitAll(t)
 		b.put(t, keys(12), 3)
 		b.awaitAll(t)
@@ -54,7 +67,7 @@ func TestLatestSkipsWhatWasThere(t *testing.T) {
 		s.putText(t, "old", "-1")
 	}
 	pause(t, 1100*time.Millisecond) // the instant of LATEST has whole seconds
-	l := run(t, b.latest("worker"))
+	l := run(t, b.latest("worker", b.clients))
 	l.awaitAssigned(t, 2)
 	b.put(t, keys(12), 3)
 	b.awaitAll(t)
@@ -76,8 +89,7 @@ func TestHazard08_IdleShardIsTakenOver(t *testing.T) {
 		victim.kill(t)
 		before := b.rows(t)[0]
 		b.put(t, keys(5), 3)
-		pause(t, 1100*time.Millisecond)
-		cfg := b.latest("heir")
+		cfg := b.latest("heir", tomorrow(b.clients))
 		cfg.Timing = hasty
 		l := run(t, cfg)
 		b.awaitAll(t)
@@ -111,7 +123,7 @@ func TestHazard03_DescendantsStartAtTheirBeginning(t *testing.T) {
 
 func descendants(t *testing.T, b *bench, reshard func()) {
 	t.Helper()
-	l := run(t, b.latest("worker"))
+	l := run(t, b.latest("worker", b.clients))
 	l.awaitAssigned(t, 1)
 	b.put(t, keys(10), 2)
 	b.awaitAll(t)
@@ -120,8 +132,7 @@ func descendants(t *testing.T, b *bench, reshard func()) {
 		reshard()
 		b.put(t, keys(10), 2)
 	}
-	pause(t, 1100*time.Millisecond)
-	l = run(t, b.latest("worker"))
+	l = run(t, b.latest("worker", tomorrow(b.clients)))
 	b.awaitAll(t)
 	l.mustStop(t)
 	b.log.check(t)
