@@ -14,7 +14,8 @@ import (
 // Config says what to consume, and how. Name, Source, Leases and Handler are required; the zero value of every other field is its
 // default.
 type Config struct {
-	// Name is the application: workers of one name on one lease store share the shards of one stream. 1 to 200 bytes.
+	// Name is the application: workers of one name on one lease store share the shards of one stream. 1 to 200 bytes of any kind; to
+	// start from nothing take another name.
 	Name    string
 	Source  Source
 	Leases  lease.Store
@@ -137,7 +138,7 @@ func (c Config) validate() error {
 	refuse(c.Start.Kind() == checkpoint.StartAtTime && c.Start.Time().IsZero(), "Start", "is the zero instant: use the zero Start for the oldest record held")
 	refuse(c.Batch.Size < 0, "Batch.Size", "is %d: use 1 or more, or 0 for the default", c.Batch.Size)
 	refuse(c.Failure.Backoff < 0, "Failure.Backoff", "is %v: use a positive duration, or 0 for 100ms", c.Failure.Backoff)
-	refuse(c.Failure.MaxBackoff < c.Failure.Backoff, "Failure.MaxBackoff", "is %v: use at least Failure.Backoff, %v", c.Failure.MaxBackoff, c.Failure.Backoff)
+	refuse(c.Failure.MaxBackoff < c.Failure.Backoff, "Failure.MaxBackoff", "is %v (0 is 30s): use at least Failure.Backoff, %v", c.Failure.MaxBackoff, c.Failure.Backoff)
 	refuse(c.Failure.OnTrimmed != Fail && c.Failure.OnTrimmed != Skip, "Failure.OnTrimmed", "is %d: use consumer.Fail or consumer.Skip", c.Failure.OnTrimmed)
 	refuse(c.Flow.Records < 0, "Flow.Records", "is %d: use 1 or more, or 0 for 10000", c.Flow.Records)
 	refuse(c.Flow.Budget.limit < 1, "Flow.Budget", "has no size: make it with consumer.NewBudget")
@@ -147,12 +148,20 @@ func (c Config) validate() error {
 	if err := c.Timing.Validate(); err != nil {
 		faults = append(faults, fmt.Errorf("consumer: Config.Timing: %w", err))
 	}
-	if v, ok := c.Source.(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			faults = append(faults, fmt.Errorf("consumer: Config.Source: %w", err))
-		}
-	}
+	faults = append(faults, ownFault("Source", c.Source), ownFault("Leases", c.Leases))
 	return errors.Join(faults...)
+}
+
+// ownFault is what a part that can be made wrongly says of itself.
+func ownFault(field string, part any) error {
+	v, ok := part.(interface{ Validate() error })
+	if !ok {
+		return nil
+	}
+	if err := v.Validate(); err != nil {
+		return fmt.Errorf("consumer: Config.%s: %w", field, err)
+	}
+	return nil
 }
 
 func noHandler(h Handler) bool {
@@ -184,8 +193,8 @@ func strategyFaults(field string, s checkpoint.Strategy) []error {
 			return wrong("is EveryBytes(%d): use 1 or more", s)
 		}
 	case checkpoint.Every:
-		if s <= 0 {
-			return wrong("is Every(%v): use a positive duration, or EveryRecord", time.Duration(s))
+		if time.Duration(s) < time.Millisecond {
+			return wrong("is Every(%v): use a duration of 1ms or more, such as checkpoint.Every(5*time.Second), or EveryRecord", time.Duration(s))
 		}
 	case checkpoint.Any:
 		if len(s) == 0 {

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,10 @@ import (
 )
 
 type noSource struct{ Source }
+
+type badStore struct{ lease.Store }
+
+func (badStore) Validate() error { return errors.New("no table") }
 
 func valid() Config {
 	return Config{
@@ -48,6 +53,8 @@ func TestConfigNamesEveryFault(t *testing.T) {
 		{"Flow.Budget", func(c *Config) { c.Flow.Budget = &Budget{} }},
 		{"Stop.Drain", func(c *Config) { c.Stop.Drain = -1 }},
 		{"Stop.Grace", func(c *Config) { c.Stop.Grace = -1 }},
+		{"Checkpoint", func(c *Config) { c.Checkpoint = checkpoint.Every(5) }},
+		{"Leases", func(c *Config) { c.Leases = badStore{} }},
 		{"Timing", func(c *Config) { c.Timing.Expiry = time.Second }},
 	} {
 		cfg := valid()

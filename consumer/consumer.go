@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 const patience = time.Minute
 
 // ErrRunning is what [Consumer.Run] answers while it runs.
-var ErrRunning = errors.New("consumer: it is running")
+var ErrRunning = errors.New("consumer: Run was called while it runs: make another Consumer with New")
 
 // errStreamGone ends the work on a stream that a reader found to be gone.
 var errStreamGone = errors.New("consumer: the stream is gone")
@@ -25,6 +26,7 @@ var errStreamGone = errors.New("consumer: the stream is gone")
 // Consumer reads a stream together with the other workers of its name, and hands the records to its handler.
 type Consumer struct {
 	cfg Config
+	log *slog.Logger // names the application
 
 	mu          sync.Mutex
 	running     bool
@@ -41,7 +43,7 @@ func New(cfg Config) (*Consumer, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Consumer{cfg: cfg, runners: make(map[*runner]struct{})}, nil
+	return &Consumer{cfg: cfg, log: cfg.Logger.With("app", cfg.Name), runners: make(map[*runner]struct{})}, nil
 }
 
 // Run is New and [Consumer.Run].
@@ -56,7 +58,7 @@ func Run(ctx context.Context, cfg Config) error {
 // Run consumes until ctx ends. Then it drains: handlers finish what they have, the last positions are stored and the shards are given up, so that
 // other workers go on at once and nothing is delivered twice. It always returns: see [Stop].
 //
-// It returns nil after a clean stop, and otherwise says what it gave up. Before that it ends only for what no retry can mend: a stream that
+// It returns nil after a clean stop, and otherwise says what it gave up, or what kept it from starting. Before that it ends only for what no retry can mend: a stream that
 // is not there ([ErrNoStream]) or was deleted, credentials that are refused at the start ([ErrDenied]), a lease table of another shape
 // ([lease.ErrTable]), a name that belongs to another stream ([lease.ErrStream]). A stream that was made anew under its name is read from its
 // beginning. Run may be called again after it has returned.
@@ -68,7 +70,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 	for fails := 1; ; fails++ {
 		st, err := c.identify(ctx)
 		if err != nil {
-			return stopped(ctx, err)
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
 		}
 		again, err := c.consume(ctx, st)
 		if !again || ctx.Err() != nil {
@@ -97,32 +102,27 @@ func (c *Consumer) finish() {
 	c.running = false
 }
 
-// stopped is err, or nil if it only says that ctx has ended.
-func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// identify asks which stream has the name now.
-func (c *Consumer) identify(ctx context.Context) (Stream, error) {
+// identify asks which stream has the name now. When ctx ends first, that is an error only if asking had failed before.
+func (c *Consumer) identify(ctx context.Context) (st Stream, err error) {
 	deadline := time.Now().Add(patience)
 	for fails := 1; ; fails++ {
-		st, err := c.cfg.Source.Stream(ctx)
-		if err == nil {
+		st, failure := c.cfg.Source.Stream(ctx)
+		if ctx.Err() != nil {
+			return st, err
+		}
+		if failure == nil {
 			c.mu.Lock()
 			c.stream = st
 			c.mu.Unlock()
 			return st, nil
 		}
-		err = fmt.Errorf("consumer: ask for the stream: %w", err)
-		if errors.Is(err, ErrNoStream) || errors.Is(err, ErrDenied) || ctx.Err() != nil || time.Now().After(deadline) {
-			return Stream{}, err
+		err = fmt.Errorf("consumer: ask for the stream: %w", failure)
+		if errors.Is(err, ErrNoStream) || errors.Is(err, ErrDenied) || time.Now().After(deadline) {
+			return st, err
 		}
 		c.failed(Failed{Err: err})
-		if err := backoff.Wait(ctx, c.cfg.retries().Delay(fails)); err != nil {
-			return Stream{}, err
+		if backoff.Wait(ctx, c.cfg.retries().Delay(fails)) != nil {
+			return st, err
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 		last := rs[len(rs)-1].Position
 		begun := time.Now()
 		err := handle(ctx, d.r.cfg().Handler, rs)
-		done, failure := settled(len(rs), err)
+		done, failed, why := settled(len(rs), err)
 		if done > 0 {
 			if done < len(rs) {
 				last = rs[done-1].Position
@@ -64,24 +64,24 @@ func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 			d.r.handled(last, done, int64(done)*bytes, time.Since(begun))
 			rs, fails = rs[done:], 0
 		}
-		if failure == nil {
+		if why == nil {
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
 		fails++
-		if !d.again(ctx, rs, fails, failure) {
+		if !d.again(ctx, rs, failed, fails, why) {
 			return false
 		}
 	}
 }
 
-// again waits until rs, of which the first failed, may be tried once more.
-func (d *dispatcher) again(ctx context.Context, rs []Record, fails int, failure error) bool {
+// again waits until rs, of which the first ones failed, may be tried once more.
+func (d *dispatcher) again(ctx context.Context, rs []Record, failed, fails int, why error) bool {
 	wait := d.r.cfg().retries().Delay(fails)
-	d.r.retrying(rs[0], fails, wait, failure)
-	for i := range rs {
+	d.r.retrying(rs[0], fails, wait, why)
+	for i := range failed {
 		rs[i].Attempt++
 	}
 	t := time.NewTimer(wait)

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -39,14 +40,18 @@ func (c *Consumer) checkpointed(e Checkpointed) { tell(c, c.cfg.Hooks.Checkpoint
 
 func (c *Consumer) retried(e Retried) {
 	c.remember(e.Err)
-	c.cfg.Logger.Warn("handler failed, its shard waits", "shard", e.Shard, "position", e.Position.String(),
-		"attempt", e.Attempt, "wait", e.Wait, "error", e.Err)
+	log := c.log.With("shard", e.Shard, "position", e.Position.String(), "attempt", e.Attempt, "wait", e.Wait)
+	var p *PanicError
+	if errors.As(e.Err, &p) && e.Attempt == 1 {
+		log = log.With("stack", string(p.Stack))
+	}
+	log.Warn("handler failed, its shard waits", "error", e.Err)
 	tell(c, c.cfg.Hooks.Retried, e)
 }
 
 func (c *Consumer) gap(e Gap) {
 	c.remember(e.Err)
-	c.cfg.Logger.Warn("records were gone before they were read", "shard", e.Shard, "after", e.After.String(),
+	c.log.Warn("records were gone before they were read", "shard", e.Shard, "after", e.After.String(),
 		"skipped", e.Skipped, "error", e.Err)
 	tell(c, c.cfg.Hooks.Gap, e)
 }
@@ -59,7 +64,11 @@ func (c *Consumer) leaseFailed(err error) {
 
 func (c *Consumer) failed(e Failed) {
 	c.remember(e.Err)
-	c.cfg.Logger.Warn("failed, will be tried again", "shard", e.Shard, "error", e.Err)
+	log := c.log
+	if e.Shard != "" {
+		log = log.With("shard", e.Shard)
+	}
+	log.Warn("failed, will be tried again", "error", e.Err)
 	tell(c, c.cfg.Hooks.Error, e)
 }
 
@@ -78,7 +87,7 @@ func tell[E any](c *Consumer, hook func(E), e E) {
 		if v := recover(); v != nil {
 			err := fmt.Errorf("consumer: the hook for %T panicked: %v\n%s", e, v, debug.Stack())
 			c.remember(err)
-			c.cfg.Logger.Error("hook panicked", "error", err)
+			c.log.Error("hook panicked", "error", err)
 		}
 	}()
 	hook(e)

@@ -30,14 +30,14 @@ func index(context.Context, Order) error { return nil }
 func Example() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	aws, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
 	err = consumer.Run(ctx, consumer.Config{
 		Name:    "orders-index",
-		Source:  kinesissource.New(kinesis.NewFromConfig(aws), "orders", nil),
-		Leases:  ddblease.New(dynamodb.NewFromConfig(aws), "runnel-leases", nil),
+		Source:  kinesissource.New(kinesis.NewFromConfig(cfg), "orders", nil),
+		Leases:  ddblease.New(dynamodb.NewFromConfig(cfg), "runnel-leases", nil),
 		Handler: consumer.JSON(func(ctx context.Context, o Order, r consumer.Record) error { return index(ctx, o) }),
 	})
 	if err != nil {
@@ -57,17 +57,17 @@ func forget(context.Context, string) error  { return nil }
 // The changes of a table, with their images decoded.
 func ExampleRun() {
 	ctx := context.Background()
-	aws, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
-	dynamo, streams := dynamodb.NewFromConfig(aws), dynamodbstreams.NewFromConfig(aws)
+	dynamo, streams := dynamodb.NewFromConfig(cfg), dynamodbstreams.NewFromConfig(cfg)
 	err = consumer.Run(ctx, consumer.Config{
 		Name:   "customers-index",
 		Source: ddbsource.New(dynamo, streams, "customers", nil),
 		Leases: ddblease.New(dynamo, "runnel-leases", nil),
 		Handler: ddbsource.Each(func(ctx context.Context, c ddbsource.Change[Customer]) error {
-			if c.Event == ddbsource.Remove {
+			if c.New == nil { // removed, if the stream's view type has new images
 				return forget(ctx, c.Key.ID)
 			}
 			return store(ctx, *c.New)
@@ -104,12 +104,22 @@ func ExampleNew() {
 	// consumer: Config.Batch.Size is -1: use 1 or more, or 0 for the default
 }
 
-// A health check: no shard has waited for the same record for longer than a minute.
+// A health check: it runs, reaches what it needs, and no shard waits or lies behind for long.
 func ExampleConsumer_Status() {
 	healthy := func(c *consumer.Consumer) error {
-		for _, s := range c.Status().Shards {
+		status := c.Status()
+		if !status.Running {
+			return errors.New("it does not run")
+		}
+		if len(status.Shards) == 0 && time.Since(status.LastErrorAt) < time.Minute {
+			return fmt.Errorf("it has no shard: %w", status.LastError)
+		}
+		for _, s := range status.Shards {
 			if s.Failing != nil && time.Since(s.Since) > time.Minute {
 				return fmt.Errorf("shard %s waits since %s: %w", s.Shard, s.Since, s.Failing)
+			}
+			if s.Behind > time.Hour {
+				return fmt.Errorf("shard %s is %v behind", s.Shard, s.Behind)
 			}
 		}
 		return nil

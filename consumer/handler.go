@@ -34,7 +34,9 @@ type PartialError struct {
 	Err  error
 }
 
-func (e *PartialError) Error() string { return fmt.Sprintf("after %d records: %v", e.Done, e.Err) }
+func (e *PartialError) Error() string {
+	return fmt.Sprintf("consumer: the record behind %d that are done: %v", e.Done, e.Err)
+}
 
 // Unwrap is why the record failed.
 func (e *PartialError) Unwrap() error { return e.Err }
@@ -45,7 +47,9 @@ type PanicError struct {
 	Stack []byte // of the goroutine that panicked
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("handler panicked: %v\n%s", e.Value, e.Stack) }
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("consumer: the handler panicked: %v", e.Value)
+}
 
 // Unwrap is the value of the panic, if it is an error.
 func (e *PanicError) Unwrap() error {
@@ -95,7 +99,7 @@ func JSON[T any](f func(ctx context.Context, v T, r Record) error) Handler {
 	return Each(func(ctx context.Context, r Record) error {
 		var v T
 		if err := json.Unmarshal(r.Data, &v); err != nil {
-			return &DecodeError{Shard: r.Shard, Position: r.Position, Err: fmt.Errorf("its data is no JSON of %T: %w", v, err)}
+			return &DecodeError{Shard: r.Shard, Position: r.Position, Err: fmt.Errorf("its data is no JSON that fits %T: %w", v, err)}
 		}
 		return f(ctx, v, r)
 	})
@@ -113,14 +117,20 @@ func recovered(err *error) {
 	}
 }
 
-// settled is how many of n records are done after a handler returned err, and why the next one is not.
-func settled(n int, err error) (done int, failure error) {
+// settled is how many of n records are done after a handler returned err, how many of those behind them failed – the next one, or all if the
+// handler did not say –, and why.
+func settled(n int, err error) (done, failed int, why error) {
 	if err == nil {
-		return n, nil
+		return n, 0, nil
 	}
 	var partial *PartialError
-	if !errors.As(err, &partial) || partial.Done < 0 || partial.Done >= n {
-		return 0, err
+	switch {
+	case !errors.As(err, &partial):
+		return 0, n, err
+	case partial.Done < 0 || partial.Done >= n:
+		return 0, n, fmt.Errorf("consumer: the handler says that %d of %d records are done and one failed, so none counts as done: %w", partial.Done, n, err)
+	case partial.Err == nil:
+		return partial.Done, 1, errors.New("consumer: the handler gave a PartialError without a reason")
 	}
-	return partial.Done, partial
+	return partial.Done, 1, partial.Err
 }

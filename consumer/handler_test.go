@@ -11,20 +11,24 @@ import (
 func TestSettledNeverCountsWhatIsNotDone(t *testing.T) {
 	why := errors.New("why")
 	for _, c := range []struct {
-		err  error
-		done int
+		err          error
+		done, failed int
 	}{
-		{nil, 3},
-		{why, 0},
-		{&PartialError{Done: 2, Err: why}, 2},
-		{fmt.Errorf("wrapped: %w", &PartialError{Done: 1, Err: why}), 1},
-		{&PartialError{Done: 3, Err: why}, 0},
-		{&PartialError{Done: -1, Err: why}, 0},
+		{nil, 3, 0},
+		{why, 0, 3},
+		{&PartialError{Done: 2, Err: why}, 2, 1},
+		{fmt.Errorf("wrapped: %w", &PartialError{Done: 1, Err: why}), 1, 1},
+		{&PartialError{Done: 0, Err: why}, 0, 1},
+		{&PartialError{Done: 3, Err: why}, 0, 3},
+		{&PartialError{Done: -1, Err: why}, 0, 3},
 	} {
-		done, failure := settled(3, c.err)
-		if done != c.done || (failure == nil) != (c.err == nil) || c.err != nil && !errors.Is(failure, why) {
-			t.Errorf("%v: %d done, failure %v, want %d", c.err, done, failure, c.done)
+		done, failed, failure := settled(3, c.err)
+		if done != c.done || failed != c.failed || (failure == nil) != (c.err == nil) || c.err != nil && !errors.Is(failure, why) {
+			t.Errorf("%v: %d done, %d failed, %v; want %d and %d", c.err, done, failed, failure, c.done, c.failed)
 		}
+	}
+	if done, _, failure := settled(3, &PartialError{Done: 1}); done != 1 || failure == nil {
+		t.Errorf("a PartialError without a reason: %d done, %v", done, failure)
 	}
 }
 
@@ -36,7 +40,7 @@ func TestEachStopsAtTheRecordThatPanics(t *testing.T) {
 		}
 		return nil
 	})
-	done, failure := settled(3, h.Handle(t.Context(), []Record{{Position: at(1)}, {Position: at(2)}, {Position: at(3)}}))
+	done, _, failure := settled(3, h.Handle(t.Context(), []Record{{Position: at(1)}, {Position: at(2)}, {Position: at(3)}}))
 	var p *PanicError
 	if done != 1 || !errors.As(failure, &p) || !errors.Is(failure, why) || !strings.Contains(string(p.Stack), "TestEachStopsAtTheRecordThatPanics") {
 		t.Errorf("%d done, %v", done, failure)

@@ -18,7 +18,7 @@ type Record struct {
 	Key      string              // the partition key, or the item's key; "" where the source has none
 	Position checkpoint.Position // where in the shard
 	Arrived  time.Time           // by the service's clock; not monotonic
-	Attempt  int                 // 1 on first delivery; rises with each failure. A new owner of the shard begins at 1
+	Attempt  int                 // 1, and 1 more for each failure; of a batch that fails as a whole, for all its records. A new owner begins at 1
 
 	// Epoch rises each time the shard changes hands, and Generation each time it is reset to be applied again: with them a sink can refuse
 	// the write of a worker that lost the shard.

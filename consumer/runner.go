@@ -45,7 +45,7 @@ type failing struct {
 func newRunner(c *Consumer, st Stream, l *lease.Lease) *runner {
 	return &runner{
 		c: c, stream: st, lease: l,
-		log:      c.cfg.Logger.With("shard", l.Shard().ID, "epoch", l.Epoch()),
+		log:      c.log.With("shard", l.Shard().ID, "epoch", l.Epoch()),
 		progress: newProgress(c.cfg.Checkpoint, l.Position(), newAsked()),
 		records:  NewBudget(int64(c.cfg.Flow.Records)),
 		settled:  make(chan struct{}, 1),
@@ -225,12 +225,17 @@ func (r *runner) failed(err error) { r.c.failed(Failed{Shard: r.lease.Shard().ID
 
 func (r *runner) status() ShardStatus {
 	watermark, stored := r.progress.positions()
+	inFlight := int(r.inFlight.Load())
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	behind := r.behind
+	if inFlight > 0 && behind >= 0 {
+		behind += time.Since(r.readAt)
+	}
 	return ShardStatus{
 		Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(),
-		Handled: watermark, Stored: stored, InFlight: int(r.inFlight.Load()),
-		Behind: r.behind, ReadAt: r.readAt,
+		Handled: watermark, Stored: stored, InFlight: inFlight,
+		Behind: behind, ReadAt: r.readAt,
 		Failing: r.fail.err, Attempt: r.fail.attempt, Since: r.fail.since,
 	}
 }

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -25,13 +26,40 @@ type ShardStatus struct {
 	Epoch    uint64
 	Handled  checkpoint.Position // everything up to here is done
 	Stored   checkpoint.Position // the last position known to be stored
-	InFlight int                 // records read and not settled
-	Behind   time.Duration       // of the last page behind the newest record; negative: unknown
-	ReadAt   time.Time           // when the last page came; zero: none yet
+	InFlight int                 // records read and not settled, counted by whole pages
+	// Behind is how far the shard is behind its newest record: that of the last page, and while records are in flight the time since then too, so that
+	// it grows while a shard waits. Negative: unknown.
+	Behind time.Duration
+	ReadAt time.Time // when the last page came; zero: none yet
 	// Failing is the failure for which the shard now waits, nil if it does not, and Since is when it first failed.
 	Failing error
 	Attempt int // how often the failing record was delivered
 	Since   time.Time
+}
+
+// MarshalJSON writes errors as their texts.
+func (s Status) MarshalJSON() ([]byte, error) {
+	type plain Status
+	return json.Marshal(struct {
+		plain
+		LastError string `json:",omitempty"`
+	}{plain(s), text(s.LastError)})
+}
+
+// MarshalJSON writes errors as their texts.
+func (s ShardStatus) MarshalJSON() ([]byte, error) {
+	type plain ShardStatus
+	return json.Marshal(struct {
+		plain
+		Failing string `json:",omitempty"`
+	}{plain(s), text(s.Failing)})
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // Status is a snapshot. It may be called at any time, from any goroutine.

@@ -30,7 +30,8 @@ type Row struct {
 	Err error
 }
 
-// Store keeps versioned rows, each linearizable. Implementations are safe for concurrent use. Methods
+// Store keeps versioned rows, each linearizable. Implementations are safe for concurrent use. One that can be made wrongly has a method
+// Validate() error, which those who are given it call before they use it. Methods
 // return before ctx ends or soon after; a write under a ctx that has ended may still be applied.
 type Store interface {
 	// Setup makes the storage if it is missing, and checks it if it is there: an error about its shape wraps [ErrTable]. It may be

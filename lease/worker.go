@@ -81,22 +81,26 @@ func (w *worker) run(ctx context.Context) error {
 	}
 }
 
-// setup makes or checks the storage. A ctx that ends is no error.
-func (w *worker) setup(ctx context.Context) error {
+// setup makes or checks the storage. When ctx ends first, that is an error only if an attempt had failed before.
+func (w *worker) setup(ctx context.Context) (err error) {
 	deadline := w.clock.mono() + setupPatience
 	for fails := 1; ; fails++ {
 		limited, cancel := context.WithTimeout(ctx, setupPatience)
-		err := w.cfg.Store.Setup(limited)
+		failure := w.cfg.Store.Setup(limited)
 		cancel()
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return nil
-		case errors.Is(err, ErrTable) || fails == 10 || w.clock.mono() >= deadline:
-			return fmt.Errorf("lease: set up the store: %w", err)
+		if ctx.Err() != nil {
+			return err
 		}
-		w.report(fmt.Errorf("lease: set up the store: %w", err))
-		if backoff.Wait(ctx, w.retries().Delay(fails)) != nil {
+		if failure == nil {
 			return nil
+		}
+		err = fmt.Errorf("lease: set up the store: %w", failure)
+		if errors.Is(err, ErrTable) || fails == 10 || w.clock.mono() >= deadline {
+			return err
+		}
+		w.report(err)
+		if backoff.Wait(ctx, w.retries().Delay(fails)) != nil {
+			return err
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (m *member) begin(ctx context.Context, row shardRow) {
 	if m.stopped() {
 		l.drain()
 	}
-	m.log.Info("lease: taken", "shard", row.ID, "epoch", row.Epoch, "start", row.begin().String())
+	m.log.Debug("lease: taken", "shard", row.ID, "epoch", row.Epoch, "start", row.begin().String())
 	m.working.Go(func() {
 		defer end(nil)
 		running := m.cfg.Work(workCtx, l)
@@ -63,6 +63,6 @@ func (m *member) returned(k *work, running <-chan struct{}) {
 		delete(m.works, l.shard.ID)
 	}
 	m.mu.Unlock()
-	m.log.Info("lease: work returned", "shard", l.shard.ID, "epoch", l.holder.epoch, "running", running != nil, "given up", gaveUp)
+	m.log.Debug("lease: work returned", "shard", l.shard.ID, "epoch", l.holder.epoch, "running", running != nil, "given up", gaveUp)
 	m.act.poke()
 }

@@ -14,9 +14,13 @@
 // [ErrMissing]. Nothing listens outside loopback, ports are chosen at random, and Close ends exactly what was
 // started and removes its files. The parts of a process that dies without Close die with it.
 //
+// A program of another module needs the parts too: run "make engines" in a clone of runnel, and set RUNNEL_CACHE to the
+// .cache of that clone.
+//
 // Where the parts differ from AWS: sequence numbers of DynamoDB Local have 21 digits; filters of shard listings are
-// ignored; nothing throttles; kinesis-mock's iterators expire after 300 s. Faults that they cannot show are injected
-// with [Clients.Through].
+// ignored; AT_TIMESTAMP is unknown to DynamoDB Local, and times are cut to the minute; it reports items removed by their time to
+// live as UNKNOWN_TO_SDK_VERSION, without AWS's mark; nothing throttles; kinesis-mock's iterators expire after 300 s. Faults
+// that they cannot show are injected with [Clients.Through].
 //
 //	s, err := localstack.Start(ctx, localstack.Options{})
 //	if err != nil {

@@ -33,7 +33,7 @@ func (o Options) missing(parts ...part) error {
 	var errs []error
 	for _, p := range parts {
 		if _, err := os.Stat(o.path(p, stamp)); o.Cache == "" || err != nil {
-			errs = append(errs, fmt.Errorf("%w: %s is not installed in %q: run: make engines",
+			errs = append(errs, fmt.Errorf("%w: %s is not installed in %q: run: make engines (in a clone of runnel; RUNNEL_CACHE says where it installed)",
 				ErrMissing, p.folder, o.Cache))
 		} else if _, err := exec.LookPath(p.command); p.command != "" && err != nil {
 			errs = append(errs, fmt.Errorf("%w: %s needs %s: run: make engines", ErrMissing, p.folder, p.command))

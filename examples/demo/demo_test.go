@@ -28,7 +28,7 @@ func TestDemo(t *testing.T) {
 		"with SIGKILL",
 		"dynamodb  handled 300 of 300 records, 0 lost, 0 out of order",
 		"kinesis   handled 600 of 600 records, 0 lost, 0 out of order",
-		"were taken over in",
+		"were taken over in ",
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the demo did not print %q:\n%s", want, out)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,14 +64,14 @@ func demo(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stack.Close()) }()
-	data := producer{stack: stack, suffix: fmt.Sprint(time.Now().UnixNano())}
+	data := producer{stack: stack, suffix: fmt.Sprint(time.Now().UnixNano()), done: new(atomic.Int64)}
 	if err := data.create(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.remove(context.WithoutCancel(ctx))) }()
 	o.stream, o.table = data.stream(), data.table()
 
-	t := newTally(o)
+	t := newTally(o, data.done)
 	crew, err := newCrew(stack, o, t)
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func demo(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
-	fmt.Printf("%d workers share a stream of 4 shards and a table's stream on %s\n", o.workers, stack.Kind)
+	fmt.Printf("%d workers share a Kinesis stream of 4 shards and a table's stream (services: %s)\n", o.workers, stack.Kind)
 
 	puts := make(chan error, 1)
 	go func() { puts <- data.put(ctx, o) }()
@@ -94,7 +95,7 @@ func demo(ctx context.Context, o options) (err error) {
 
 // watch prints the progress, kills a worker at a third of the way, and returns when everything was handled.
 func watch(ctx context.Context, o options, t *tally, crew *crew, puts <-chan error) error {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	begun, killed := time.Now(), !o.kill
 	for {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,6 +23,7 @@ import (
 type producer struct {
 	stack  *localstack.Stack
 	suffix string
+	done   *atomic.Int64 // records put
 }
 
 func (p producer) stream() string { return "runnel-demo-" + p.suffix }
@@ -91,6 +93,7 @@ func (p producer) putRecords(ctx context.Context, n int) error {
 		if failed := aws.ToInt32(out.FailedRecordCount); failed > 0 {
 			return fmt.Errorf("%d records were refused", failed)
 		}
+		p.done.Add(int64(len(batch)))
 	}
 	return nil
 }
@@ -106,6 +109,7 @@ func (p producer) putChanges(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
+		p.done.Add(1)
 	}
 	return nil
 }

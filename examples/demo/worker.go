@@ -17,6 +17,9 @@ import (
 	"github.com/runnelhq/runnel/localstack"
 )
 
+// every is how many records of a shard are handled between two stored positions.
+const every = 500
+
 // vote is what both streams carry: the n-th vote of a voter.
 type vote struct {
 	Voter string `json:"voter" dynamodbav:"voter"`
@@ -56,7 +59,7 @@ func work(ctx context.Context, o options) error {
 	var both errgroup.Group
 	for _, cfg := range []consumer.Config{stream, changes} {
 		cfg.Worker, cfg.Leases, cfg.Logger = o.worker, leases, logger
-		cfg.Checkpoint = checkpoint.EveryN(500)
+		cfg.Checkpoint = checkpoint.EveryN(every)
 		both.Go(func() error { return consumer.Run(ctx, cfg) })
 	}
 	return both.Wait()

@@ -2,7 +2,6 @@ package ddblease
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -20,8 +19,8 @@ var looks = backoff.Policy{Base: 50 * time.Millisecond, Cap: 2 * time.Second}
 // Setup makes the table if it is missing, waits until it and its index are active, and checks its shape: an error about it wraps
 // [lease.ErrTable] and names what differs. It waits as long as ctx allows. Workers may call it in the same instant.
 func (s *Store) Setup(ctx context.Context) error {
-	if s.client == nil || s.table == "" {
-		return errors.New("ddblease: New needs a client and the name of a table")
+	if err := s.Validate(); err != nil {
+		return err
 	}
 	for n := 1; ; n++ {
 		ready, err := s.look(ctx)
@@ -39,7 +38,7 @@ func (s *Store) look(ctx context.Context) (ready bool, err error) {
 	out, err := s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.table})
 	switch {
 	case code(err) == "ResourceNotFoundException" && s.cfg.MustExist:
-		return false, fmt.Errorf("ddblease: table %q does not exist in this account and region, and Config.MustExist forbids to make it: %w", s.table, err)
+		return false, fmt.Errorf("ddblease: table %q does not exist in this account and region, and Config.MustExist forbids to make it: make it as the package's documentation says, or unset MustExist: %w: %w", s.table, lease.ErrTable, err)
 	case code(err) == "ResourceNotFoundException":
 		return false, s.create(ctx)
 	case err != nil:
@@ -55,7 +54,7 @@ func (s *Store) look(ctx context.Context) (ready bool, err error) {
 		return false, fmt.Errorf("ddblease: table %q cannot be used: its status is %s", s.table, out.Table.TableStatus)
 	}
 	if faults := differences(out.Table); faults != nil {
-		return false, fmt.Errorf("ddblease: table %q: %w: %s: use another table name, or delete this table if nothing needs it",
+		return false, fmt.Errorf("ddblease: table %q: %w: %s: it is no table of leases: use another name",
 			s.table, lease.ErrTable, strings.Join(faults, "; "))
 	}
 	return active(out.Table), nil

@@ -170,7 +170,7 @@ func TestSetupRefusesAnotherTable(t *testing.T) {
 				if !errors.Is(err, lease.ErrTable) {
 					t.Fatalf("%v; want lease.ErrTable", err)
 				}
-				for _, want := range []string{`table "leases"`, c.want, "use another table name"} {
+				for _, want := range []string{`table "leases"`, c.want, "use another name"} {
 					if !strings.Contains(err.Error(), want) {
 						t.Errorf("%v; want it to say %q", err, want)
 					}

@@ -52,6 +52,14 @@ func New(client *dynamodb.Client, table string, cfg *Config) *Store {
 	return s
 }
 
+// Validate refuses a store that cannot work, without any request.
+func (s *Store) Validate() error {
+	if s.client == nil || s.table == "" {
+		return errors.New("ddblease: New needs a client and the name of a table")
+	}
+	return nil
+}
+
 // Get reads rows consistently, a hundred a request.
 func (s *Store) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 	asked := make(map[string]bool, len(keys)) // a BatchGetItem that names a key twice is refused

@@ -1,0 +1,79 @@
+package consumer_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runnelhq/runnel/consumer"
+)
+
+// What a dashboard gets: texts of errors, and a distance that grows while a shard waits.
+func TestStatusOfAShardThatWaits(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Handler = consumer.Each(func(context.Context, consumer.Record) error { return errors.New("the sink is full") })
+		w.put(0, 3)
+		c := w.start(cfg)
+		<-time.After(time.Hour)
+		s := c.Status()
+		if len(s.Shards) != 1 || s.Shards[0].Behind < 59*time.Minute {
+			t.Errorf("the shard has waited for an hour, and the status says %+v", s.Shards)
+		}
+		b, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{`"LastError":"the sink is full"`, `"Failing":"the sink is full"`, `"Name":"app"`, `"Stored":""`} {
+			if !strings.Contains(string(b), want) {
+				t.Errorf("the status as JSON has no %s:\n%s", want, b)
+			}
+		}
+		c.clean()
+	})
+}
+
+// Of a batch that says which record failed, only that one counts the failure.
+func TestAttemptCountsARecordsOwnFailures(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		attempts := map[string]int{}
+		cfg := w.config()
+		cfg.Handler = consumer.HandlerFunc(func(_ context.Context, rs []consumer.Record) error {
+			for i, r := range rs {
+				attempts[string(r.Data)] = r.Attempt
+				if string(r.Data) == "2" && r.Attempt < 5 {
+					return &consumer.PartialError{Done: i, Err: errors.New("not yet")}
+				}
+				w.saw(r)
+			}
+			return nil
+		})
+		w.put(0, 4)
+		c := w.start(cfg)
+		w.expect(numbers(0, 4))
+		c.clean()
+		if attempts["1"] != 1 || attempts["2"] != 5 || attempts["3"] != 1 {
+			t.Errorf("the attempts are %v", attempts)
+		}
+	})
+}
+
+// A consumer that is stopped before it could start says what kept it.
+func TestRunSaysWhatKeptItFromStarting(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Leases = brokenSetup{w.store}
+		c := w.start(cfg)
+		<-time.After(3 * time.Second)
+		if err := c.stop(); !errors.Is(err, errCut) {
+			t.Errorf("Run returned %v, want the failure of Setup", err)
+		}
+	})
+}
+
+type brokenSetup struct{ *cutStore }
+
+func (brokenSetup) Setup(context.Context) error { return errCut }
