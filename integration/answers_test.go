@@ -20,11 +20,14 @@ func TestHazard17_LostAnswersOfLeaseWrites(t *testing.T) {
 	onBoth(t, 3, func(t *testing.T, b *bench) {
 		random, lost := newChance(17), new(atomic.Int64)
 		all := b.underFaults(t, lost, func(r *request) (*response, error) {
-			if r.writes() && random.of(0.25) {
-				lost.Add(1)
-				return r.lose()
+			if !r.writes() || !random.ofCall(r, 0.25) {
+				return r.send()
 			}
-			return r.send()
+			lost.Add(1)
+			if attempt, _ := r.attempt(); attempt > 1 {
+				return nil, errRefused // no later answer tells what became of the first sending
+			}
+			return r.lose()
 		})
 		b.stopAll(t, all)
 		for _, l := range all {
@@ -44,14 +47,17 @@ func TestHazard04_LateWritesNeverTakeAPositionBack(t *testing.T) {
 		random, delayed, held := newChance(4), new(atomic.Int64), newLate(t)
 		var over atomic.Bool
 		all := b.underFaults(t, delayed, func(r *request) (*response, error) {
-			if r.writes() && !over.Load() && random.of(0.25) {
-				delayed.Add(1)
-				return held.send(r, time.Duration(delayed.Load()%10)*50*time.Millisecond)
+			if !r.writes() || over.Load() || !random.ofCall(r, 0.25) {
+				return r.send()
 			}
-			return r.send()
+			delayed.Add(1)
+			if attempt, _ := r.attempt(); attempt > 1 {
+				return nil, errRefused
+			}
+			return held.send(r, time.Duration(delayed.Load()%10)*100*time.Millisecond)
 		})
 		over.Store(true) // a row that is removed could come back
-		held.sending.Wait()
+		held.wait()
 		b.stopAll(t, all)
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,9 @@ func (r *request) attempt() (n, most int) {
 	}
 	return n, most
 }
+
+// id is the same for all sendings of a call.
+func (r *request) id() string { return r.raw.Header.Get("Amz-Sdk-Invocation-Id") }
 
 // fault is asked about each sending: it sends the request on, or not, and gives the answer, or another.
 type fault func(r *request) (*response, error)
@@ -159,18 +163,36 @@ func (r *request) writes() bool {
 func (r *request) leases() bool { return r.Service == "DynamoDB" && r.Op != "DescribeTable" }
 
 // late sends requests long after their senders gave up.
-type late struct{ sending sync.WaitGroup }
+type late struct {
+	mu   sync.Mutex
+	sent []chan struct{} // closed when the request of that place was answered
+}
 
 func newLate(t *testing.T) *late {
 	l := &late{}
-	t.Cleanup(l.sending.Wait)
+	t.Cleanup(l.wait)
 	return l
+}
+
+// wait waits for the requests held so far.
+func (l *late) wait() {
+	l.mu.Lock()
+	sent := slices.Clone(l.sent)
+	l.mu.Unlock()
+	for _, done := range sent {
+		<-done
+	}
 }
 
 // send fails at once, and sends the request on after a while.
 func (l *late) send(r *request, wait time.Duration) (*response, error) {
 	clone := r.raw.Clone(context.WithoutCancel(r.raw.Context()))
-	l.sending.Go(func() {
+	done := make(chan struct{})
+	l.mu.Lock()
+	l.sent = append(l.sent, done)
+	l.mu.Unlock()
+	go func() {
+		defer close(done)
 		if after(clone.Context(), wait) != nil {
 			return
 		}
@@ -178,7 +200,7 @@ func (l *late) send(r *request, wait time.Duration) (*response, error) {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			_ = resp.Body.Close()
 		}
-	})
+	}()
 	return nil, errLost
 }
 
@@ -186,9 +208,24 @@ func (l *late) send(r *request, wait time.Duration) (*response, error) {
 type chance struct {
 	mu     sync.Mutex
 	random *rand.Rand
+	calls  map[string]bool
 }
 
-func newChance(seed uint64) *chance { return &chance{random: rand.New(rand.NewPCG(seed, seed))} }
+func newChance(seed uint64) *chance {
+	return &chance{random: rand.New(rand.NewPCG(seed, seed)), calls: make(map[string]bool)}
+}
+
+// ofCall is true with probability p, and the same for all sendings of a call.
+func (c *chance) ofCall(r *request, p float64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hit, known := c.calls[r.id()]
+	if !known {
+		hit = c.random.Float64() < p
+		c.calls[r.id()] = hit
+	}
+	return hit
+}
 
 // of is true with probability p.
 func (c *chance) of(p float64) bool {

@@ -72,7 +72,7 @@ func staleOwner(t *testing.T, b *bench) {
 		defer mu.Unlock()
 		return len(causes) == 1 && errors.Is(causes[0], lease.ErrLost)
 	})
-	held.sending.Wait()
+	held.wait()
 	b.put(t, keys(10), 1)
 	b.awaitAll(t)
 	if again := repeats(b.log.all()); len(again) > 0 && again[b.log.all()[0].Shard] > 1 {
