@@ -35,14 +35,14 @@ func (EveryRecord) Due(p Progress) time.Duration { return now(p.Records >= 1) }
 func (EveryRecord) Window() int { return 1 }
 
 // EveryN writes after each n records; values below 1 count as 1. The write of one n overlaps the handling of the next, so that a crash repeats
-// at most 2n − 1 records and what was in the handler's hands.
+// at most 2n − 1 records and what was in the handler's hands. A batch that is larger than n is written as one.
 type EveryN int
 
 // Due is 0 once n records are done.
 func (n EveryN) Due(p Progress) time.Duration { return now(p.Records >= max(1, int(n))) }
 
 // Window is 2n: see [Window].
-func (n EveryN) Window() int { return 2 * max(1, int(n)) }
+func (n EveryN) Window() int { return 2 * min(max(1, int(n)), math.MaxInt/2) }
 
 // Every writes when a record has been done for this long. What a crash repeats is not bounded by a number of records.
 type Every time.Duration
@@ -89,7 +89,7 @@ func (Manual) Due(Progress) time.Duration { return Never }
 // if s, which then has no method Window() int, sets no bound.
 func Window(s Strategy) int {
 	if w, ok := s.(interface{ Window() int }); ok {
-		return w.Window()
+		return max(0, w.Window())
 	}
 	return 0
 }

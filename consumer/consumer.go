@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ type Consumer struct {
 	stream      Stream
 	runners     map[*runner]struct{}
 	restart     context.CancelCauseFunc
+	ending      <-chan struct{}   // of the coordinator that runs: closed when it is to end
+	unstored    []error           // of shards that were given up since, and whose last position is not stored
+	abandoned   []<-chan struct{} // each closed when a handler that was not waited for has returned
 	lastError   error
 	lastErrorAt time.Time
 }
@@ -63,8 +67,8 @@ func Run(ctx context.Context, cfg Config) error {
 // ([lease.ErrTable]), a name that belongs to another stream ([lease.ErrStream]). A stream that was made anew under its name is read from its
 // beginning. Run may be called again after it has returned.
 func (c *Consumer) Run(ctx context.Context) error {
-	if !c.begin() {
-		return ErrRunning
+	if err := c.begin(); err != nil {
+		return err
 	}
 	defer c.finish()
 	for fails := 1; ; fails++ {
@@ -75,25 +79,50 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		begun := time.Now()
 		again, err := c.consume(ctx, st)
-		if !again || ctx.Err() != nil {
+		if !again {
 			return err
 		}
+		if ctx.Err() != nil {
+			return nil // it was about to begin anew, with nothing in hand
+		}
 		c.failed(Failed{Err: err})
+		if time.Since(begun) > c.cfg.Failure.MaxBackoff {
+			fails = 1
+		}
 		if err := backoff.Wait(ctx, c.cfg.retries().Delay(fails)); err != nil {
 			return nil
 		}
 	}
 }
 
-func (c *Consumer) begin() bool {
+func (c *Consumer) begin() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.running {
-		return false
+	c.abandoned = slices.DeleteFunc(c.abandoned, func(running <-chan struct{}) bool {
+		select {
+		case <-running:
+			return true
+		default:
+			return false
+		}
+	})
+	switch {
+	case c.running:
+		return ErrRunning
+	case len(c.abandoned) > 0:
+		return fmt.Errorf("consumer: %w: %d of an earlier Run have not returned", lease.ErrRunning, len(c.abandoned))
 	}
 	c.running = true
-	return true
+	return nil
+}
+
+// left notes a handler that was not waited for: no other may begin on its shard in this process until it has returned.
+func (c *Consumer) left(running <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.abandoned = append(c.abandoned, running)
 }
 
 func (c *Consumer) finish() {
@@ -132,7 +161,7 @@ func (c *Consumer) consume(ctx context.Context, st Stream) (again bool, err erro
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	c.mu.Lock()
-	c.restart = end
+	c.restart, c.ending, c.unstored = end, ctx.Done(), nil
 	c.mu.Unlock()
 	leases, err := lease.NewCoordinator(c.leases(st))
 	if err != nil {
@@ -148,7 +177,9 @@ func (c *Consumer) consume(ctx context.Context, st Stream) (again bool, err erro
 	case gone:
 		return true, errors.Join(context.Cause(ctx), err)
 	}
-	return errors.Is(err, lease.ErrIncarnation), err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Is(err, lease.ErrIncarnation), errors.Join(err, errors.Join(c.unstored...))
 }
 
 func (c *Consumer) leases(st Stream) lease.Config {

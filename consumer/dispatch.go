@@ -10,6 +10,8 @@ type dispatcher struct {
 	r    *runner
 	stop <-chan struct{} // closed: hand out nothing more
 	last *Page           // the shard's last page, once everything is done
+	lent []Record        // what the handler gets, to do with as it likes
+	quit bool            // the handler ended its goroutine
 }
 
 // run handles pages until there are no more, or it is stopped, or ctx has ended.
@@ -53,15 +55,11 @@ func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 		if !d.r.progress.admit(ctx, d.stop) || !d.r.lease.Valid() {
 			return false
 		}
-		last := rs[len(rs)-1].Position
 		begun := time.Now()
-		err := handle(ctx, d.r.cfg().Handler, rs)
+		err := d.handle(ctx, rs)
 		done, failed, why := settled(len(rs), err)
 		if done > 0 {
-			if done < len(rs) {
-				last = rs[done-1].Position
-			}
-			d.r.handled(last, done, int64(done)*bytes, time.Since(begun))
+			d.r.handled(rs[done-1].Position, done, int64(done)*bytes, time.Since(begun))
 			rs, fails = rs[done:], 0
 		}
 		if why == nil {
@@ -75,6 +73,18 @@ func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 			return false
 		}
 	}
+}
+
+// handle calls the handler with a copy: one that sorts or filters its slice must change neither what is delivered again nor what is stored.
+func (d *dispatcher) handle(ctx context.Context, rs []Record) error {
+	if _, ok := d.r.cfg().Handler.(each); !ok {
+		d.lent = append(d.lent[:0], rs...)
+		rs = d.lent
+	}
+	d.quit = true // runtime.Goexit runs deferred calls only
+	err := handle(ctx, d.r.cfg().Handler, rs)
+	d.quit = false
+	return err
 }
 
 // again waits until rs, of which the first ones failed, may be tried once more.

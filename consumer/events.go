@@ -22,7 +22,10 @@ func (c *Consumer) lost(r *runner, reason Reason, err error) {
 	c.mu.Lock()
 	delete(c.runners, r)
 	c.mu.Unlock()
-	watermark, _ := r.progress.positions()
+	watermark, stored := r.progress.positions()
+	if err != nil && reason != ReasonAbandoned && (reason == ReasonReleased || stored.Before(watermark)) {
+		c.notStored(fmt.Errorf("consumer: shard %s was handled up to %q, which may not be stored: %w", r.lease.Shard().ID, watermark, err))
+	}
 	e := Lost{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Position: watermark, Reason: reason, Err: err}
 	if err == nil {
 		r.log.Info("shard given up", "reason", string(reason), "position", watermark.String())
@@ -30,6 +33,17 @@ func (c *Consumer) lost(r *runner, reason Reason, err error) {
 		r.log.Warn("shard lost", "reason", string(reason), "position", watermark.String(), "error", err)
 	}
 	tell(c, c.cfg.Hooks.Lost, e)
+}
+
+// notStored keeps what Run has to say at its end.
+func (c *Consumer) notStored(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.ending:
+		c.unstored = append(c.unstored, err)
+	default: // while it runs, a shard that is lost is taken again by somebody
+	}
 }
 
 func (c *Consumer) page(e PageRead) { tell(c, c.cfg.Hooks.Page, e) }

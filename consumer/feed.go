@@ -109,17 +109,14 @@ func (f *feed) resize(got, wanted int64) {
 	switch {
 	case got >= wanted/2:
 		f.size = min(4*max(f.size, smallPage), largePage, max(smallPage, f.r.cfg().Flow.Budget.limit/4))
-	case got == 0:
-		f.size = smallPage
+	case got < wanted/8:
+		f.size = max(f.size/4, smallPage)
 	}
 }
 
 func (f *feed) hand(ctx context.Context, page Page) {
 	if f.after.Before(page.Through) {
-		f.after = page.Through
-	}
-	if !f.after.IsZero() {
-		f.start = checkpoint.After(f.after)
+		f.after, f.start = page.Through, checkpoint.After(page.Through)
 	}
 	f.r.adopt(page)
 	select {
@@ -134,15 +131,24 @@ func (f *feed) trouble(ctx context.Context, err error) (over bool) {
 	err = fmt.Errorf("consumer: shard %s: %w", f.r.lease.Shard().ID, err)
 	switch {
 	case errors.Is(err, ErrNoStream):
-		f.r.c.streamGone(err)
+		if f.replaced(ctx) {
+			f.r.c.streamGone(err)
+		}
 	case errors.Is(err, ErrTrimmed), errors.Is(err, ErrNoShard):
-		if f.skip(ctx, err) {
-			return errors.Is(err, ErrNoShard)
+		gone := errors.Is(err, ErrNoShard)
+		if f.skip(ctx, err) && (gone || f.fails == 1) { // trimmed again, it waits
+			return gone
 		}
 	}
 	f.r.failed(err)
 	_ = backoff.Wait(ctx, f.r.cfg().retries().Delay(f.fails)) // run sees the end of ctx
 	return false
+}
+
+// replaced asks whether the stream is gone or another one, before one shard's word for it ends the work on all.
+func (f *feed) replaced(ctx context.Context) bool {
+	now, err := f.r.source().Stream(ctx)
+	return errors.Is(err, ErrNoStream) || err == nil && now.Incarnation != f.r.stream.Incarnation
 }
 
 // skip tells of a gap, and gets over it if that is the policy.

@@ -10,7 +10,8 @@ import (
 	"github.com/runnelhq/runnel/checkpoint"
 )
 
-// Handler processes records. It is called from many goroutines, and never twice at once for one shard.
+// Handler processes records. It is called from many goroutines, and never twice at once for one shard. The slice is lent until Handle returns; what
+// [PartialError] counts is the order in which it came.
 //
 // A nil error says that all records are done. A [*PartialError] says how far it got; any other error says that nothing is done. What is
 // not done is delivered again, for ever, with back-off; records behind it in the shard wait.
@@ -117,6 +118,8 @@ func recovered(err *error) {
 	}
 }
 
+var errNilPartial = errors.New("consumer: the handler returned a nil *PartialError as an error: return nil itself")
+
 // settled is how many of n records are done after a handler returned err, how many of those behind them failed – the next one, or all if the
 // handler did not say –, and why.
 func settled(n int, err error) (done, failed int, why error) {
@@ -127,6 +130,8 @@ func settled(n int, err error) (done, failed int, why error) {
 	switch {
 	case !errors.As(err, &partial):
 		return 0, n, err
+	case partial == nil:
+		return 0, n, errNilPartial
 	case partial.Done < 0 || partial.Done >= n:
 		return 0, n, fmt.Errorf("consumer: the handler says that %d of %d records are done and one failed, so none counts as done: %w", partial.Done, n, err)
 	case partial.Err == nil:

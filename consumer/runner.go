@@ -18,6 +18,8 @@ var ErrDrain = errors.New("consumer: the time for the drain is over")
 
 var errAbandoned = errors.New("consumer: the handler did not return after its context had ended")
 
+var errQuit = errors.New("consumer: the handler ended its goroutine (runtime.Goexit, or FailNow of a test): its shard is given up and taken again")
+
 // runner works on one shard in one epoch: a feed reads ahead, a dispatcher handles, a writer stores positions. Each is one goroutine.
 type runner struct {
 	c        *Consumer
@@ -70,7 +72,9 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 	d := &dispatcher{r: r, stop: stop}
 	fed := spawn(func() { f.run(reading) })
 	dispatched := spawn(func() { d.run(handling, f.pages) })
-	written := spawn(func() { writer{r}.run(ctx, stop) })
+	writing, endWriting := context.WithCancelCause(ctx)
+	defer endWriting(nil)
+	written := spawn(func() { writer{r}.run(writing, stop) })
 	worked := spawn(func() { // all but the writer have returned
 		<-fed
 		<-dispatched
@@ -84,10 +88,16 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 	endReading(ErrDrain)
 	close(stop)
 	if !r.returned(worked, endHandling, lost) {
+		endWriting(errAbandoned)
 		r.c.lost(r, ReasonAbandoned, errAbandoned)
-		return both(worked, written)
+		running := both(worked, written)
+		r.c.left(running)
+		return running
 	}
-	<-written // it ends on its own: with the store's answer, or with the lease
+	if !within(written, r.cfg().Stop.Grace) { // a store may refuse this row and take heartbeats
+		endWriting(ErrDrain)
+		<-written
+	}
 	if lost == nil {
 		lost = context.Cause(ctx)
 	}
@@ -110,6 +120,10 @@ func (r *runner) await(ctx context.Context, dispatched, written <-chan struct{},
 		return context.Cause(ctx)
 	case <-dispatched:
 		if d.last != nil {
+			return nil
+		}
+		if d.quit {
+			r.failed(errQuit)
 			return nil
 		}
 	}
@@ -150,6 +164,8 @@ func (r *runner) giveUp(ctx context.Context, last *Page) {
 
 // end marks the shard as ended, and tries again until that is stored, or the shard is to be given up.
 func (r *runner) end(ctx context.Context, p checkpoint.Position, children []Shard) bool {
+	ctx, free := r.graced(ctx)
+	defer free()
 	for fails := 1; ; fails++ {
 		err := r.lease.End(ctx, p, children)
 		if err == nil {
@@ -167,6 +183,25 @@ func (r *runner) end(ctx context.Context, p checkpoint.Position, children []Shar
 		default:
 		}
 		_ = backoff.Wait(ctx, r.cfg().retries().Delay(fails)) // the next End sees the end of ctx
+	}
+}
+
+// graced is ctx until the grace after the shard was wanted back: what is tried again for ever must not hold up a drain.
+func (r *runner) graced(ctx context.Context) (context.Context, func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	watched := spawn(func() {
+		select {
+		case <-r.lease.Draining():
+		case <-ctx.Done():
+			return
+		}
+		if backoff.Wait(ctx, r.cfg().Stop.Grace) == nil {
+			end(ErrDrain)
+		}
+	})
+	return ctx, func() {
+		end(nil)
+		<-watched
 	}
 }
 

@@ -220,6 +220,7 @@ func (m *member) free(ctx context.Context, ids []string) error {
 	if err != nil {
 		return fmt.Errorf("lease: free shards: %w", err)
 	}
+	m.completed(&m.acted) // a row that cannot be written is that shard's trouble
 	var writes []Row
 	for id, r := range rows {
 		m.mu.Lock()

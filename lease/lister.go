@@ -79,9 +79,8 @@ func (m *member) listOnce(ctx context.Context, claimed *time.Duration) error {
 	if m.cfg.Incarnated != nil {
 		now, err := m.incarnated(ctx)
 		if err != nil {
-			return err
-		}
-		if now != m.cfg.Incarnation {
+			m.report(err) // Shards names the incarnation itself: its listing can be used all the same
+		} else if now != m.cfg.Incarnation {
 			m.fail(m.otherIncarnation(now))
 			return nil
 		}

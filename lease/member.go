@@ -145,7 +145,22 @@ func (m *member) enterOnce(ctx context.Context) error {
 	if err := m.enterApp(ctx); err != nil {
 		return err
 	}
+	if err := m.canTake(ctx); err != nil {
+		return err
+	}
 	return m.putMember(ctx)
+}
+
+// canTake reads as a take does. A member that cannot is meant for shards that it never takes: it dies, and must not come back before it can.
+func (m *member) canTake(ctx context.Context) error {
+	for row, err := range m.req.list(ctx, m.keys.shards(), "") {
+		if err != nil {
+			return err
+		}
+		_, err = m.req.get(ctx, row.Key)
+		return err
+	}
+	return nil
 }
 
 // putMember puts the row that says that this session takes part. It has no content that matters: that it is there already is as good.
@@ -164,7 +179,15 @@ func (m *member) start(life context.Context) {
 	m.lookers.Go(func() { m.kills(life) })
 	m.lookers.Go(func() { m.gone.run(life, m.act.poke) })
 	m.takers.Go(func() { m.acts(life) })
-	m.takers.Go(func() { m.lists(life) })
+	listing, endListing := context.WithCancel(life)
+	m.lookers.Go(func() {
+		defer endListing()
+		select {
+		case <-m.stopping:
+		case <-life.Done():
+		}
+	})
+	m.takers.Go(func() { m.lists(listing) })
 }
 
 // fail ends the run of the application with err, after its shards were released.

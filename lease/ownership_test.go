@@ -123,18 +123,22 @@ func TestHazard19_ShutdownReturnsWithADeadStore(t *testing.T) {
 	}
 }
 
+// Who was never able to start says why; who was only not answered yet has nothing to say.
 func TestHazard19_ShutdownReturnsBeforeTheStoreWasEverReached(t *testing.T) {
-	for name, kill := range map[string]func(*wire){"hanging": (*wire).hang, "failing": func(w *wire) { w.fail(errFailed) }} {
+	for name, c := range map[string]struct {
+		kill func(*wire)
+		want error
+	}{"hanging": {(*wire).hang, nil}, "failing": {func(w *wire) { w.fail(errFailed) }, errFailed}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(t, "a")
-				f.wiring = kill
+				f.wiring = c.kill
 				w := f.join()
 				pass(t, 100*time.Millisecond)
 				w.stop(nil)
 				<-w.done
-				if w.err != nil {
-					t.Errorf("Run: %v", w.err)
+				if !errors.Is(w.err, c.want) {
+					t.Errorf("Run: %v, want %v", w.err, c.want)
 				}
 			})
 		})
@@ -264,5 +268,29 @@ func TestHazard22_ASlowSpellIsSurvivedInTheSameSession(t *testing.T) {
 				t.Errorf("shard %s: session %s, epoch %d, want the same session %s and epoch 2", id, j.Session(), j.Epoch(), session)
 			}
 		}
+	})
+}
+
+// A worker that can heartbeat and list and not read leases is meant for shards that it never takes. It dies, and must not come back before it can.
+func TestAWorkerThatCannotReadLeasesTakesNoShardHostage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ids(6)...)
+		defer f.close()
+		ws := f.joinAll(3)
+		f.watch(20 * time.Second)
+		ws[0].wire.set(func() { ws[0].wire.noGet = "S" })
+		ws[1].wire.fail(errFailed)
+		f.watch(60 * time.Second)
+		less := 0
+		for range 30 {
+			f.watch(3 * time.Second)
+			if len(ws[2].shards()) < 6 {
+				less++
+			}
+		}
+		if less > 0 {
+			t.Errorf("in %d of 30 looks the only worker that can take had not every shard", less)
+		}
+		ws[0].wire.set(func() { ws[0].wire.noGet = "" })
 	})
 }

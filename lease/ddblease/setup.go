@@ -38,7 +38,7 @@ func (s *Store) look(ctx context.Context) (ready bool, err error) {
 	out, err := s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.table})
 	switch {
 	case code(err) == "ResourceNotFoundException" && s.cfg.MustExist:
-		return false, fmt.Errorf("ddblease: table %q does not exist in this account and region, and Config.MustExist forbids to make it: make it as the package's documentation says, or unset MustExist: %w: %w", s.table, lease.ErrTable, err)
+		return false, fmt.Errorf("ddblease: table %q does not exist in this account and region, and Config.MustExist forbids to make it: make it as the package's documentation says, or unset MustExist: %w", s.table, err)
 	case code(err) == "ResourceNotFoundException":
 		return false, s.create(ctx)
 	case err != nil:
