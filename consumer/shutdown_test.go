@@ -115,7 +115,10 @@ func TestHazard19_ShutdownWithAChildWhoseRowIsCorrupt(t *testing.T) {
 		parent := w.source.OpenShards()[0]
 		w.until("1", func() bool { return len(w.values()) == 1 && !w.storedAt(parent).IsZero() })
 		var key string
-		for r := range w.store.List(t.Context(), "app/S/mem:orders:1/", "") {
+		for r, err := range w.store.List(t.Context(), "app/S/mem:orders:1/", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
 			key = strings.Replace(r.Key, "000000000000", "000000000001", 1)
 		}
 		if errs := w.store.Put(t.Context(), []lease.Row{{Key: key, Value: []byte(`{"state":"?"}`)}}); errs != nil {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -51,8 +52,8 @@ func newCrew(t *testing.T, b *bench) *crew {
 }
 
 // read notes lines until the last writer of the pipe is gone.
-func (c *crew) read(in io.ReadCloser) error {
-	defer in.Close()
+func (c *crew) read(in io.ReadCloser) (err error) {
+	defer func() { err = errors.Join(err, in.Close()) }()
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		var l line

@@ -36,7 +36,7 @@ type request struct {
 }
 
 // send hands the request on.
-func (r *request) send() (*response, error) { return r.next.RoundTrip(r.raw) }
+func (r *request) send() (*response, error) { return r.next.RoundTrip(r.raw) } //nolint:bodyclose // whoever sends it closes it
 
 // attempt is which sending of a call this is, from 1, and how many its client makes at most.
 func (r *request) attempt() (n, most int) {

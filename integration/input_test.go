@@ -59,6 +59,7 @@ func TestTableWithoutAStream(t *testing.T) {
 }
 
 func TestWrongCredentials(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"UnrecognizedClientException", "InvalidSignatureException"} {
 		t.Run(code, func(t *testing.T) {
 			onBoth(t, 1, func(t *testing.T, b *bench) {

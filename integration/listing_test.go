@@ -16,7 +16,10 @@ import (
 )
 
 // listedShard is what tells shards apart in listings of both services.
-type listedShard struct{ ShardId, ParentShardId, AdjacentParentShardId string }
+type listedShard struct {
+	ShardID                              string `json:"ShardId"`
+	ParentShardId, AdjacentParentShardId string
+}
 
 func (s listedShard) parents() []string { return []string{s.ParentShardId, s.AdjacentParentShardId} }
 
@@ -122,7 +125,7 @@ func TestHazard12_ParentMissingFromAListingHoldsItsChildren(t *testing.T) {
 		b.put(t, keys(10), 3)
 		parent := reshard()
 		b.put(t, keys(10), 3)
-		h := &hiding{hide: func(s listedShard) bool { return s.ShardId == parent }}
+		h := &hiding{hide: func(s listedShard) bool { return s.ShardID == parent }}
 		l := run(t, b.config("worker", through(b.clients, h.fault)))
 		eventually(t, says("the parent was not hidden twice"), func() bool { return h.hid.Load() >= 2 })
 		pause(t, 2*steady.List)
@@ -162,7 +165,7 @@ func TestHazard12_ParentThatIsGoneReleasesItsChildren(t *testing.T) {
 		parent := aws.ToString(s.open(t)[0].ShardId)
 		s.split(t, s.open(t)[0])
 		b.put(t, keys(10), 3)
-		h := &hiding{hide: func(s listedShard) bool { return s.ShardId == parent }}
+		h := &hiding{hide: func(s listedShard) bool { return s.ShardID == parent }}
 		gone := through(through(b.clients, h.fault), func(r *request) (*response, error) {
 			if r.Op == "GetShardIterator" && bytes.Contains(r.Body, []byte(`"`+parent+`"`)) {
 				return r.refuse("ResourceNotFoundException", "injected: it was there once")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"sync"
@@ -88,10 +89,7 @@ func (b *bench) row(t *testing.T, shard string) leaseRow {
 // store writes a text into a row, in the place of what is there.
 func (b *bench) store(t *testing.T, r leaseRow, text string) {
 	t.Helper()
-	it := make(map[string]types.AttributeValue, len(r.item))
-	for name, v := range r.item {
-		it[name] = v
-	}
+	it := maps.Clone(r.item)
 	it["b"] = &types.AttributeValueMemberS{Value: text}
 	if _, err := b.clients.DynamoDB().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &b.leases, Item: it}); err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func work(text string) (code int) {
 	}
 	go func() { // it has no end: the process ends first
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(3)
+		os.Exit(3) //nolint:forbidigo // it is the main of a process
 	}()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
