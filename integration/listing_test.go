@@ -17,11 +17,12 @@ import (
 
 // listedShard is what tells shards apart in listings of both services.
 type listedShard struct {
-	ShardID                              string `json:"ShardId"`
-	ParentShardId, AdjacentParentShardId string
+	ShardID               string `json:"ShardId"`
+	ParentShardID         string `json:"ParentShardId"`
+	AdjacentParentShardID string `json:"AdjacentParentShardId"`
 }
 
-func (s listedShard) parents() []string { return []string{s.ParentShardId, s.AdjacentParentShardId} }
+func (s listedShard) parents() []string { return []string{s.ParentShardID, s.AdjacentParentShardID} }
 
 // without rewrites a listing of either service, or the children in a page of Kinesis, without the shards to be hidden.
 func without(body []byte, hide func(s listedShard) bool) []byte {
