@@ -137,7 +137,7 @@ func TestHazard07_CrashBetweenChildrenAndEnd(t *testing.T) {
 	b.put(t, keys(10), 3)
 	var cut gate
 	// Only the shard's own last page names its children: no listing makes their leases before.
-	hidden := &hiding{hide: func(s listedShard) bool { return s.ParentShardId != "" }}
+	hidden := &hiding{hide: func(s listedShard) bool { return s.ParentShardID != "" }}
 	c := through(b.clients, func(r *request) (*response, error) {
 		if r.Op == "ListShards" {
 			return hidden.fault(r)
