@@ -1,7 +1,3 @@
-// Package memlease keeps leases in memory, for tests, simulation and programs of one process.
-//
-// Workers that share a [Store] share shards; nothing survives the process. Its conformance is tested by the same suite as
-// that of every other store.
 package memlease
 
 import (
