@@ -41,15 +41,15 @@ test: engines test-unit test-localstack test-engines ## every test: the unit tes
 
 .PHONY: test-unit
 test-unit: ## the tests that need Go alone, in seconds
-	go test $(race) -timeout 3m ./...
+	go test $(race) -timeout 8m ./...
 
 .PHONY: test-localstack
 test-localstack: engines ## the tests that need a server, on the endpoints of the environment or on LocalStack
-	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test $(race) -count 1 -timeout 10m -tags engines $(served)
+	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test $(race) -count 1 -timeout 20m -tags engines $(served)
 
 .PHONY: test-engines
 test-engines: engines ## the tests that need a server, on kinesis-mock and DynamoDB Local without LocalStack
-	RUNNEL_STACK=engines go test $(race) -count 1 -timeout 10m -tags engines $(filter-out ./localstack,$(served)) # it starts each kind itself
+	RUNNEL_STACK=engines go test $(race) -count 1 -timeout 20m -tags engines $(filter-out ./localstack,$(served)) # it starts each kind itself
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, 10 s by default
