@@ -22,7 +22,7 @@ func TestEverythingFromTheBeginning(t *testing.T) {
 
 // Workers that start in the same instant race for the same rows.
 func TestHazard21_OneOfManyWorkersWinsARow(t *testing.T) {
-	onBoth(t, 6, func(t *testing.T, b *bench) {
+	onBoth(t, 4, func(t *testing.T, b *bench) {
 		stop := b.putting(t, keys(25), 50*time.Millisecond)
 		var all []*local
 		for _, name := range []string{"a", "b", "c", "d", "e"} {

@@ -22,7 +22,7 @@ func TestHazard05_KilledWorkerLosesNothing(t *testing.T) {
 			allowed = 2*job.EveryN - 1 + 1
 		}
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, 6, func(t *testing.T, b *bench) {
+			onBoth(t, 4, func(t *testing.T, b *bench) {
 				c := newCrew(t, b)
 				all := c.hireAll(t, 3, job)
 				stop := b.putting(t, keys(12), 100*time.Millisecond)

@@ -14,6 +14,7 @@ import (
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/ddblease"
+	"github.com/runnelhq/runnel/localstack"
 )
 
 // fails runs a consumer whose Run must return an error that wraps want and has all the texts.
@@ -58,30 +59,40 @@ func TestTableWithoutAStream(t *testing.T) {
 	nothingMoved(t, b)
 }
 
+// denied is clients whose every call is refused.
+func denied(c localstack.Clients, code string) localstack.Clients {
+	return through(c, func(r *request) (*response, error) {
+		return r.refuse(code, "injected: the credentials are wrong")
+	})
+}
+
 func TestWrongCredentials(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"UnrecognizedClientException", "InvalidSignatureException"} {
 		t.Run(code, func(t *testing.T) {
 			onBoth(t, 1, func(t *testing.T, b *bench) {
 				b.put(t, keys(2), 1)
-				denied := through(b.clients, func(r *request) (*response, error) {
-					return r.refuse(code, "injected: the credentials are wrong")
-				})
 				cfg := b.config("worker", b.clients)
-				cfg.Source = b.source(denied)
+				cfg.Source = b.source(denied(b.clients, code))
 				fails(t, cfg, consumer.ErrDenied, b.name(), code, "check the credentials")
-				nothingMoved(t, b)
-
-				cfg = b.config("worker", b.clients)
-				cfg.Leases = ddblease.New(denied.DynamoDB(), b.leases, nil)
-				err := run(t, cfg).returns(t)
-				if err == nil || !strings.Contains(err.Error(), b.leases) || !strings.Contains(err.Error(), code) {
-					t.Errorf("Run returned %v, want an error that names the lease table and %s", err, code)
-				}
 				nothingMoved(t, b)
 			})
 		})
 	}
+}
+
+func TestWrongCredentialsOfTheLeaseTable(t *testing.T) {
+	t.Parallel()
+	b, _ := onKinesis(t, 1)
+	b.put(t, keys(2), 1)
+	const code = "UnrecognizedClientException"
+	cfg := b.config("worker", b.clients)
+	cfg.Leases = ddblease.New(denied(b.clients, code).DynamoDB(), b.leases, nil)
+	err := run(t, cfg).returns(t)
+	if err == nil || !strings.Contains(err.Error(), b.leases) || !strings.Contains(err.Error(), code) {
+		t.Errorf("Run returned %v, want an error that names the lease table and %s", err, code)
+	}
+	nothingMoved(t, b)
 }
 
 func TestLeaseTableOfAnotherShape(t *testing.T) {

@@ -67,7 +67,7 @@ func (s *kinesisStream) service() string { return kinesisService }
 func (s *kinesisStream) name() string    { return s.stream }
 
 func (s *kinesisStream) source(c localstack.Clients) consumer.Source {
-	return kinesissource.New(c.Kinesis(), s.stream, &kinesissource.Config{Busy: 100 * time.Millisecond, Idle: 500 * time.Millisecond})
+	return kinesissource.New(c.Kinesis(), s.stream, &kinesissource.Config{Busy: 150 * time.Millisecond, Idle: time.Second})
 }
 
 func (s *kinesisStream) put(ctx context.Context, items []item) error {

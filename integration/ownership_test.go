@@ -171,7 +171,10 @@ func TestHazard07_CrashBetweenChildrenAndEnd(t *testing.T) {
 	b.awaitAll(t)
 	heir.mustStop(t)
 	b.log.check(t)
-	b.log.checkNoRepeats(t)
+	// The END would have stored the last position.
+	if again := repeats(b.log.all()); len(again) > 1 || again[b.log.all()[0].Shard] > 1 {
+		t.Errorf("delivered again: %v, want the parent's last record at most", again)
+	}
 	if !some(heir.events, &heir.lost, func(e consumer.Lost) bool { return e.Reason == consumer.ReasonEnded }) {
 		t.Error("the heir did not end the parent")
 	}

@@ -103,7 +103,7 @@ func (b *bench) watchRows(t *testing.T) {
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		before := make(map[string]leaseRow)
-		for after(ctx, 100*time.Millisecond) == nil {
+		for after(ctx, 250*time.Millisecond) == nil {
 			rows, err := b.scan(context.WithoutCancel(ctx))
 			if err != nil {
 				t.Errorf("watch the leases: %v", err)

@@ -168,13 +168,13 @@ func (b *bench) awaitSome(t *testing.T, n int) {
 
 // steady are timings for tests in which no lease expires: an overloaded machine must not make one lapse.
 var steady = lease.Timing{
-	Heartbeat: time.Second, Expiry: 10 * time.Second, Poll: 500 * time.Millisecond, Request: 3 * time.Second,
+	Heartbeat: time.Second, Expiry: 10 * time.Second, Poll: time.Second, Request: 3 * time.Second,
 	List: 2 * time.Second, Settle: time.Second,
 }
 
 // hasty are timings for tests that wait until a lease expires.
 var hasty = lease.Timing{
-	Heartbeat: 400 * time.Millisecond, Expiry: 4 * time.Second, Poll: 400 * time.Millisecond, Request: 2 * time.Second,
+	Heartbeat: 500 * time.Millisecond, Expiry: 6 * time.Second, Poll: 400 * time.Millisecond, Request: 2 * time.Second,
 	List: 2 * time.Second, Settle: time.Second,
 }
 

@@ -78,7 +78,7 @@ func (tab *table) name() string    { return tab.table }
 
 func (tab *table) source(c localstack.Clients) consumer.Source {
 	return ddbsource.New(c.DynamoDB(), c.Streams(), tab.table,
-		&ddbsource.Config{Busy: 100 * time.Millisecond, Idle: 500 * time.Millisecond})
+		&ddbsource.Config{Busy: 150 * time.Millisecond, Idle: time.Second})
 }
 
 func (tab *table) put(ctx context.Context, items []item) error {
