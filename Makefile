@@ -45,11 +45,11 @@ test-unit: ## the tests that need Go alone, in seconds
 
 .PHONY: test-localstack
 test-localstack: engines ## the tests that need a server, on the endpoints of the environment or on LocalStack
-	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test $(race) -count 1 -timeout 20m -tags engines $(served)
+	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test $(race) -p 1 -count 1 -timeout 20m -tags engines $(served)
 
 .PHONY: test-engines
 test-engines: engines ## the tests that need a server, on kinesis-mock and DynamoDB Local without LocalStack
-	RUNNEL_STACK=engines go test $(race) -count 1 -timeout 20m -tags engines $(filter-out ./localstack,$(served)) # it starts each kind itself
+	RUNNEL_STACK=engines go test $(race) -p 1 -count 1 -timeout 20m -tags engines $(filter-out ./localstack,$(served)) # it starts each kind itself
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, 10 s by default

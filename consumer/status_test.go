@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/lease"
 )
 
 // What a dashboard gets: texts of errors, and a distance that grows while a shard waits.
@@ -73,6 +74,29 @@ func TestRunSaysWhatKeptItFromStarting(t *testing.T) {
 		}
 	})
 }
+
+// What no wait can mend ends Run at once.
+func TestAStoreThatRefusesTheCallerEndsRun(t *testing.T) {
+	for _, fact := range []error{lease.ErrDenied, lease.ErrTable} {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			cfg := w.config()
+			cfg.Leases = refusing{w.store, fact}
+			begun := time.Now()
+			c := w.start(cfg)
+			<-c.ended
+			if !errors.Is(c.err, fact) || time.Since(begun) > time.Second {
+				t.Errorf("Run returned %v after %v, want %v at once", c.err, time.Since(begun), fact)
+			}
+		})
+	}
+}
+
+type refusing struct {
+	*cutStore
+	why error
+}
+
+func (s refusing) Setup(context.Context) error { return s.why }
 
 type brokenSetup struct{ *cutStore }
 

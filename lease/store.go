@@ -13,6 +13,9 @@ var ErrConflict = errors.New("lease: row has another version")
 // ErrTable is wrapped by the errors of [Store.Setup] about storage that exists and has another shape than the store's.
 var ErrTable = errors.New("lease: the table is not one of this store's")
 
+// ErrDenied is wrapped by the errors of a store that refuses the caller: wrong credentials, region or permissions.
+var ErrDenied = errors.New("lease: access denied")
+
 // Row is an opaque versioned row. Every rule of the protocol is in this package and none in a [Store].
 type Row struct {
 	// Key names the row: a group that ends in a slash, and a name without one: "orders/S/arn/" + "shardId-000000000000".
@@ -34,7 +37,7 @@ type Row struct {
 // Validate() error, which those who are given it call before they use it. Methods
 // return before ctx ends or soon after; a write under a ctx that has ended may still be applied.
 type Store interface {
-	// Setup makes the storage if it is missing, and checks it if it is there: an error about its shape wraps [ErrTable]. It may be
+	// Setup makes the storage if it is missing, and checks it if it is there: an error about its shape wraps [ErrTable], and one about what the caller may do [ErrDenied]. It may be
 	// called by many workers in the same instant.
 	Setup(ctx context.Context) error
 	// Get reads rows consistently, in the order of keys: it sees every write that was acknowledged before the call. A row that does not

@@ -95,7 +95,7 @@ func (w *worker) setup(ctx context.Context) (err error) {
 			return nil
 		}
 		err = fmt.Errorf("lease: set up the store: %w", failure)
-		if errors.Is(err, ErrTable) || w.clock.mono() >= deadline {
+		if errors.Is(err, ErrTable) || errors.Is(err, ErrDenied) || w.clock.mono() >= deadline {
 			return err
 		}
 		w.report(err)

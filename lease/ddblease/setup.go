@@ -9,12 +9,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/runnelhq/runnel/internal/awserr"
 	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/lease"
 )
 
 // looks is the wait between two looks at a table that is not ready: a table takes seconds on AWS and none on DynamoDB Local.
 var looks = backoff.Policy{Base: 50 * time.Millisecond, Cap: 2 * time.Second}
+
+const notFound = "ResourceNotFoundException"
 
 // Setup makes the table if it is missing, waits until it and its index are active, and checks its shape: an error about it wraps
 // [lease.ErrTable] and names what differs. It waits as long as ctx allows. Workers may call it in the same instant.
@@ -37,9 +40,9 @@ func (s *Store) Setup(ctx context.Context) error {
 func (s *Store) look(ctx context.Context) (ready bool, err error) {
 	out, err := s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.table})
 	switch {
-	case code(err) == "ResourceNotFoundException" && s.cfg.MustExist:
+	case awserr.Code(err) == notFound && s.cfg.MustExist:
 		return false, fmt.Errorf("ddblease: table %q does not exist in this account and region, and Config.MustExist forbids to make it: make it as the package's documentation says, or unset MustExist: %w", s.table, err)
-	case code(err) == "ResourceNotFoundException":
+	case awserr.Code(err) == notFound:
 		return false, s.create(ctx)
 	case err != nil:
 		return false, s.fault(ctx, "DescribeTable", "look at it", err)
@@ -77,7 +80,7 @@ func (s *Store) create(ctx context.Context) error {
 		}},
 		BillingMode: types.BillingModePayPerRequest,
 	})
-	if err == nil || code(err) == "ResourceInUseException" {
+	if err == nil || awserr.Code(err) == "ResourceInUseException" {
 		return nil
 	}
 	return s.fault(ctx, "CreateTable", "make it, for it does not exist", err)

@@ -240,6 +240,9 @@ func TestADeniedRequestNamesItsPermission(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, sent := storeOn(in(c.answers...), nil)
 			err := c.call(t.Context(), s)
+			if !errors.Is(err, lease.ErrDenied) {
+				t.Errorf("%v; want lease.ErrDenied", err)
+			}
 			if err == nil || !strings.Contains(err.Error(), "allow dynamodb:"+name+" ") || !strings.Contains(err.Error(), "user/x is not authorized") {
 				t.Fatalf("%v; want it to name dynamodb:%s and the service's reason", err, name)
 			}
