@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -14,30 +15,60 @@ import (
 	"github.com/runnelhq/runnel/consumer"
 )
 
-// The stream, or the table, is deleted while it is consumed.
+// A stream of Kinesis takes its records with it.
 func TestStreamDeletedWhileConsuming(t *testing.T) {
-	onBoth(t, 2, func(t *testing.T, b *bench) {
-		b.put(t, keys(5), 2)
-		l := run(t, b.config("worker", b.clients))
-		b.awaitAll(t)
-		if tab, ok := b.stream.(*table); ok {
-			if _, err := tab.client.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &tab.table}); err != nil {
-				t.Fatal(err)
+	t.Parallel()
+	b, s := onKinesis(t, 2)
+	b.put(t, keys(12), 2)
+	l := run(t, b.config("worker", b.clients))
+	b.awaitAll(t)
+	if err := s.remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.returns(t); !errors.Is(err, consumer.ErrNoStream) {
+		t.Errorf("Run returned %v, want %v", err, consumer.ErrNoStream)
+	}
+	for _, r := range b.rows(t) {
+		if r.Owner != "" || r.Position.IsZero() {
+			t.Errorf("a shard was not given up with its position: %s", r.text)
+		}
+	}
+	b.log.check(t)
+	b.log.checkNoRepeats(t)
+}
+
+// The stream of a table outlives it: what is left is read, to its end, while an error says that the table is gone.
+func TestTableDeletedWhileConsuming(t *testing.T) {
+	t.Parallel()
+	tab := newTable(t, stack.Clients, "NEW_IMAGE")
+	b := newBench(t, stack.Clients, tab)
+	b.put(t, keys(12), 10)
+	gone := make(chan struct{})
+	cfg := b.config("worker", b.clients)
+	cfg.Handler = consumer.Each(func(ctx context.Context, r consumer.Record) error {
+		if b.log.distinct() == 10 {
+			select {
+			case <-gone:
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
-		} else if err := b.remove(t.Context()); err != nil {
-			t.Fatal(err)
 		}
-		if err := l.returns(t); !errors.Is(err, consumer.ErrNoStream) {
-			t.Errorf("Run returned %v, want %v", err, consumer.ErrNoStream)
-		}
-		for _, r := range b.rows(t) {
-			if r.Owner != "" || r.Position.IsZero() && len(r.Parents) == 0 && b.service() != kinesisService {
-				t.Errorf("a shard was not given up with its position: %s", r.text)
-			}
-		}
-		b.log.check(t)
-		b.log.checkNoRepeats(t)
+		return b.handle("worker", r)
 	})
+	l := run(t, cfg)
+	b.awaitSome(t, 10)
+	if _, err := tab.client.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &tab.table}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, says("no error says that the table is gone"), func() bool {
+		return some(l.events, &l.failed, func(e consumer.Failed) bool { return errors.Is(e.Err, consumer.ErrNoStream) })
+	})
+	close(gone)
+	b.awaitAll(t)
+	eventually(t, says("the shard has not ended"), func() bool { return b.rows(t)[0].State == "ended" })
+	l.mustStop(t)
+	b.log.check(t)
+	b.log.checkNoRepeats(t)
 }
 
 // A table's stream is disabled and enabled again while it is consumed: what is left in the old one is not repeated, the new one is read from

@@ -88,10 +88,7 @@ func TestWrongCredentialsOfTheLeaseTable(t *testing.T) {
 	const code = "UnrecognizedClientException"
 	cfg := b.config("worker", b.clients)
 	cfg.Leases = ddblease.New(denied(b.clients, code).DynamoDB(), b.leases, nil)
-	err := run(t, cfg).returns(t)
-	if err == nil || !strings.Contains(err.Error(), b.leases) || !strings.Contains(err.Error(), code) {
-		t.Errorf("Run returned %v, want an error that names the lease table and %s", err, code)
-	}
+	fails(t, cfg, lease.ErrDenied, b.leases, code)
 	nothingMoved(t, b)
 }
 
