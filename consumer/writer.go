@@ -48,7 +48,7 @@ func (w writer) write(ctx context.Context, p checkpoint.Position, records int) b
 		}
 		return false
 	}
+	w.r.stored(p, records) // before others go on because of it
 	w.r.progress.end(p)
-	w.r.stored(p, records)
 	return true
 }
