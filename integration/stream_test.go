@@ -168,7 +168,7 @@ func (b *bench) awaitSome(t *testing.T, n int) {
 
 // steady are timings for tests in which no lease expires: an overloaded machine must not make one lapse.
 var steady = lease.Timing{
-	Heartbeat: time.Second, Expiry: 10 * time.Second, Poll: time.Second, Request: 3 * time.Second,
+	Heartbeat: time.Second, Expiry: 30 * time.Second, Poll: time.Second, Request: 5 * time.Second,
 	List: 2 * time.Second, Settle: time.Second,
 }
 
@@ -186,7 +186,7 @@ func (b *bench) config(worker string, c localstack.Clients) consumer.Config {
 		Handler: consumer.Each(func(_ context.Context, r consumer.Record) error { return b.handle(worker, r) }),
 		Timing:  steady,
 		Failure: consumer.Failure{Backoff: 20 * time.Millisecond, MaxBackoff: 500 * time.Millisecond},
-		Stop:    consumer.Stop{Drain: 10 * time.Second, Grace: 5 * time.Second},
+		Stop:    consumer.Stop{Drain: 10 * time.Second, Grace: 15 * time.Second},
 	}
 }
 
