@@ -44,12 +44,12 @@ func TestHazard33_QuietInTheSteadyState(t *testing.T) {
 	})
 }
 
-// usual is the median of the goroutines: at some instants a request has one more, or a loop starts one anew.
+// usual is what nine of ten samples do not pass: a loop that is between two requests may have one less, and one that begins anew has one more.
 func usual(states []processState) int {
 	var all []int
 	for _, s := range states {
 		all = append(all, s.Goroutines)
 	}
 	slices.Sort(all)
-	return all[len(all)/2]
+	return all[len(all)*9/10]
 }
