@@ -63,7 +63,7 @@ func Run(ctx context.Context, cfg Config) error {
 // other workers go on at once and nothing is delivered twice. It always returns: see [Stop].
 //
 // It returns nil after a clean stop, and otherwise says what it gave up, or what kept it from starting. Before that it ends only for what no retry can mend: a stream that
-// is not there ([ErrNoStream]) or was deleted, credentials that are refused at the start ([ErrDenied], [lease.ErrDenied]), a lease table of
+// is not there, or of which nothing is left to read ([ErrNoStream]), credentials that are refused at the start ([ErrDenied], [lease.ErrDenied]), a lease table of
 // another shape ([lease.ErrTable]), a name that belongs to another stream ([lease.ErrStream]). A stream that was made anew under its name is read from its
 // beginning. Run may be called again after it has returned.
 func (c *Consumer) Run(ctx context.Context) error {
