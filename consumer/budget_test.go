@@ -99,7 +99,7 @@ func TestBudgetHoldsItsBound(t *testing.T) {
 			},
 			"give back": func(t *rapid.T) {
 				if len(held) == 0 {
-					t.Skip("nothing is held")
+					return
 				}
 				i := rapid.IntRange(0, len(held)-1).Draw(t, "i")
 				b.add(-held[i])

@@ -62,10 +62,10 @@ func Run(ctx context.Context, cfg Config) error {
 // Run consumes until ctx ends. Then it drains: handlers finish what they have, the last positions are stored and the shards are given up, so that
 // other workers go on at once and nothing is delivered twice. It always returns: see [Stop].
 //
-// It returns nil after a clean stop, and otherwise says what it gave up, or what kept it from starting. Before that it ends only for what no retry can mend: a stream that
-// is not there, or of which nothing is left to read ([ErrNoStream]), credentials that are refused at the start ([ErrDenied], [lease.ErrDenied]), a lease table of
+// It returns nil after a clean stop, and otherwise says what it gave up, or what kept it from starting. Before that it ends only for what no retry can mend: a
+// stream that is not there, or that was deleted with its records ([ErrNoStream]), credentials that are refused at the start ([ErrDenied], [lease.ErrDenied]), a lease table of
 // another shape ([lease.ErrTable]), a name that belongs to another stream ([lease.ErrStream]). A stream that was made anew under its name is read from its
-// beginning. Run may be called again after it has returned.
+// beginning. One that outlives its name for a while, as that of a deleted DynamoDB table does, is read on, with ErrNoStream told to [Hooks.Error]. Run may be called again after it has returned.
 func (c *Consumer) Run(ctx context.Context) error {
 	if err := c.begin(); err != nil {
 		return err
@@ -74,7 +74,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	for fails := 1; ; fails++ {
 		st, err := c.identify(ctx)
 		if err != nil {
-			return err
+			return errors.Join(err, c.givenUp())
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -85,7 +85,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return nil // it was about to begin anew, with nothing in hand
+			return c.givenUp() // it was about to begin anew
 		}
 		c.failed(Failed{Err: err})
 		if time.Since(begun) > c.cfg.Failure.MaxBackoff {
@@ -114,7 +114,7 @@ func (c *Consumer) begin() error {
 	case len(c.abandoned) > 0:
 		return fmt.Errorf("consumer: %w: %d of an earlier Run have not returned", lease.ErrRunning, len(c.abandoned))
 	}
-	c.running = true
+	c.running, c.unstored = true, nil
 	return nil
 }
 
@@ -132,7 +132,7 @@ func (c *Consumer) finish() {
 }
 
 // identify asks which stream has the name now. When ctx ends first, that is an error only if asking had failed before.
-func (c *Consumer) identify(ctx context.Context) (st Stream, err error) {
+func (c *Consumer) identify(ctx context.Context) (_ Stream, err error) {
 	deadline := time.Now().Add(patience)
 	for fails := 1; ; fails++ {
 		st, failure := c.cfg.Source.Stream(ctx)
@@ -167,19 +167,21 @@ func (c *Consumer) consume(ctx context.Context, st Stream) (again bool, err erro
 	if err != nil {
 		return false, fmt.Errorf("consumer: %w", err)
 	}
-	err = leases.Run(ctx)
-	gone := errors.Is(context.Cause(ctx), errStreamGone)
-	switch {
+	err = errors.Join(leases.Run(ctx), c.givenUp())
+	switch cause := context.Cause(ctx); {
 	case errors.Is(err, lease.ErrRunning):
 		return false, err
-	case gone && err == nil:
-		return true, context.Cause(ctx)
-	case gone:
-		return true, errors.Join(context.Cause(ctx), err)
+	case errors.Is(cause, errStreamGone):
+		return true, errors.Join(cause, err)
 	}
+	return errors.Is(err, lease.ErrIncarnation), err
+}
+
+// givenUp joins what the coordinator that ran last could not store at its end.
+func (c *Consumer) givenUp() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return errors.Is(err, lease.ErrIncarnation), errors.Join(err, errors.Join(c.unstored...))
+	return errors.Join(c.unstored...)
 }
 
 func (c *Consumer) leases(st Stream) lease.Config {

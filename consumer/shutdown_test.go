@@ -56,18 +56,6 @@ func (r *running) stopsWithin(d time.Duration, heal func()) bool {
 	return false
 }
 
-type badSetup struct {
-	lease.Store
-	until time.Time
-}
-
-func (s badSetup) Setup(ctx context.Context) error {
-	if time.Now().Before(s.until) {
-		return errors.New("connection refused")
-	}
-	return s.Store.Setup(ctx)
-}
-
 // A store may refuse one row and take heartbeats: the session lives, and nothing else ends the wait for that row.
 func TestHazard19_ShutdownWithAPositionThatCannotBeStored(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
@@ -231,13 +219,42 @@ func TestAStopDuringARestartIsClean(t *testing.T) {
 func TestAStoreThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		cfg := w.config()
-		cfg.Leases = badSetup{w.store, time.Now().Add(30 * time.Second)}
+		back := time.Now().Add(30 * time.Second)
+		cfg.Leases = setupStore{w.store, func() error {
+			if time.Now().Before(back) {
+				return errCut
+			}
+			return nil
+		}}
 		c := w.start(cfg)
 		began := time.Now()
 		select {
 		case <-c.ended:
 			t.Errorf("Run gave up after %v: %v", time.Since(began), c.err)
 		case <-time.After(time.Minute):
+		}
+	})
+}
+
+// What could not be stored is said, also when Run was about to begin anew.
+func TestAStopDuringARestartSaysWhatItCouldNotStore(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		st := &rowStore{Store: w.store}
+		cfg := w.config()
+		cfg.Leases, cfg.Checkpoint = st, checkpoint.Manual{}
+		c := w.start(cfg)
+		w.put(0, 5)
+		w.until("5", func() bool { return len(w.values()) == 5 })
+		st.set(isShard)
+		w.source.Delete()
+		<-time.After(time.Second)
+		if err := c.stop(); err == nil || !strings.Contains(err.Error(), "may not be stored") {
+			t.Errorf("Run returned %v, want what it could not store", err)
+		}
+
+		w.source.Inject(memsource.Fault{Op: memsource.OpStream, Err: consumer.ErrDenied})
+		if err := c.Consumer.Run(t.Context()); !errors.Is(err, consumer.ErrDenied) || strings.Contains(err.Error(), "may not be stored") {
+			t.Errorf("the next Run returned %v, want only why it did not begin", err)
 		}
 	})
 }

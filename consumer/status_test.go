@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/consumer/memsource"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -34,6 +37,41 @@ func TestStatusOfAShardThatWaits(t *testing.T) {
 			}
 		}
 		c.clean()
+	})
+}
+
+// What the hooks are told adds up: dashboards count with it.
+func TestHooksAddUp(t *testing.T) {
+	inWorld(t, &memsource.Config{PageRecords: 7}, func(t *testing.T, w *world) {
+		var mu sync.Mutex
+		var read, handled, stored, ends int
+		count := func(n *int, by int) {
+			mu.Lock()
+			defer mu.Unlock()
+			*n += by
+		}
+		cfg := w.config()
+		cfg.Checkpoint = checkpoint.EveryN(5)
+		cfg.Hooks = consumer.JoinHooks(cfg.Hooks, consumer.Hooks{
+			Page: func(e consumer.PageRead) {
+				count(&read, e.Records)
+				if e.End {
+					count(&ends, 1)
+				}
+			},
+			Handled:      func(e consumer.Handled) { count(&handled, e.Records) },
+			Checkpointed: func(e consumer.Checkpointed) { count(&stored, e.Records) },
+		})
+		w.put(0, 50)
+		if err := w.source.CloseShard(w.source.OpenShards()[0]); err != nil {
+			t.Fatal(err)
+		}
+		c := w.start(cfg)
+		w.expect(numbers(0, 50))
+		c.clean()
+		if read != 50 || handled != 50 || stored != 50 || ends != 1 {
+			t.Errorf("the hooks were told of %d records read, %d handled, %d stored, %d ends; want 50, 50, 50 and 1", read, handled, stored, ends)
+		}
 	})
 }
 
@@ -66,7 +104,7 @@ func TestAttemptCountsARecordsOwnFailures(t *testing.T) {
 func TestRunSaysWhatKeptItFromStarting(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		cfg := w.config()
-		cfg.Leases = brokenSetup{w.store}
+		cfg.Leases = setupStore{w.store, func() error { return errCut }}
 		c := w.start(cfg)
 		<-time.After(3 * time.Second)
 		if err := c.stop(); !errors.Is(err, errCut) {
@@ -80,7 +118,7 @@ func TestAStoreThatRefusesTheCallerEndsRun(t *testing.T) {
 	for _, fact := range []error{lease.ErrDenied, lease.ErrTable} {
 		inWorld(t, nil, func(t *testing.T, w *world) {
 			cfg := w.config()
-			cfg.Leases = refusing{w.store, fact}
+			cfg.Leases = setupStore{w.store, func() error { return fact }}
 			begun := time.Now()
 			c := w.start(cfg)
 			<-c.ended
@@ -90,14 +128,3 @@ func TestAStoreThatRefusesTheCallerEndsRun(t *testing.T) {
 		})
 	}
 }
-
-type refusing struct {
-	*cutStore
-	why error
-}
-
-func (s refusing) Setup(context.Context) error { return s.why }
-
-type brokenSetup struct{ *cutStore }
-
-func (brokenSetup) Setup(context.Context) error { return errCut }

@@ -237,3 +237,11 @@ func (s slowStore) Put(ctx context.Context, rows []lease.Row) []error {
 	<-time.After(20 * time.Millisecond)
 	return s.Store.Put(ctx, rows)
 }
+
+// setupStore has a Setup of its own.
+type setupStore struct {
+	lease.Store
+	setup func() error
+}
+
+func (s setupStore) Setup(context.Context) error { return s.setup() }

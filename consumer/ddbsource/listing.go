@@ -70,7 +70,7 @@ func (s *Source) describe(ctx context.Context, in *dynamodbstreams.DescribeStrea
 		if err := s.gate.Wait(ctx); err != nil {
 			return err
 		}
-		return polling.Call(ctx, s.timeout(), func(ctx context.Context) (err error) {
+		return polling.Call(ctx, s.every.Timeout, func(ctx context.Context) (err error) {
 			if out, err = s.streams.DescribeStream(ctx, in); err == nil && out.StreamDescription == nil {
 				err = errEmpty
 			}

@@ -48,7 +48,8 @@ type Source struct {
 	tables  *dynamodb.Client
 	streams *dynamodbstreams.Client
 	table   string
-	cfg     Config
+	arn     string // Config.StreamARN
+	every   polling.Intervals
 	gate    polling.Gate // of DescribeStream
 }
 
@@ -57,8 +58,9 @@ type Source struct {
 func New(tables *dynamodb.Client, streams *dynamodbstreams.Client, table string, cfg *Config) *Source {
 	s := &Source{tables: tables, streams: streams, table: table}
 	if cfg != nil {
-		s.cfg = *cfg
+		s.arn, s.every = cfg.StreamARN, polling.Intervals{Busy: cfg.Busy, Idle: cfg.Idle, Timeout: cfg.Timeout}
 	}
+	s.every = s.every.OrDefaults(time.Second / 4)
 	s.gate.Every = describes
 	return s
 }
@@ -69,7 +71,7 @@ func (s *Source) Validate() error {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("ddbsource: "+format, args...))
 	}
-	if s.tables == nil && s.cfg.StreamARN == "" {
+	if s.tables == nil && s.arn == "" {
 		fault("the client of DynamoDB is nil: make one with dynamodb.NewFromConfig, or set Config.StreamARN")
 	}
 	if s.streams == nil {
@@ -81,19 +83,11 @@ func (s *Source) Validate() error {
 	case isStream(s.table):
 		fault("%s is a stream, not a table: give the table's name, and the stream as Config.StreamARN", s.table)
 	}
-	if s.cfg.StreamARN != "" && !isStream(s.cfg.StreamARN) {
-		fault("Config.StreamARN %q is no stream's ARN: it reads arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL", s.cfg.StreamARN)
+	if s.arn != "" && !isStream(s.arn) {
+		fault("Config.StreamARN %q is no stream's ARN: it reads arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL", s.arn)
 	}
-	for _, f := range []struct {
-		name  string
-		value time.Duration
-	}{{"Busy", s.cfg.Busy}, {"Idle", s.cfg.Idle}, {"Timeout", s.cfg.Timeout}} {
-		if f.value < 0 {
-			fault("Config.%s is %v: it cannot be negative; 0 is the default", f.name, f.value)
-		}
-	}
-	if s.cfg.Idle > 0 && s.cfg.Idle < s.busy() {
-		fault("Config.Idle is %v, shorter than Busy, %v: an idle shard cannot be read more often than a busy one", s.cfg.Idle, s.busy())
+	for _, err := range s.every.Faults() {
+		fault("%w", err)
 	}
 	return errors.Join(faults...)
 }
@@ -102,26 +96,13 @@ func isStream(arn string) bool {
 	return strings.HasPrefix(arn, "arn:") && strings.Contains(arn, "/stream/")
 }
 
-func (s *Source) busy() time.Duration { return orElse(s.cfg.Busy, time.Second/4) }
-
-func (s *Source) idle() time.Duration { return orElse(s.cfg.Idle, max(2*time.Second, s.busy())) }
-
-func (s *Source) timeout() time.Duration { return orElse(s.cfg.Timeout, 10*time.Second) }
-
-func orElse(d, otherwise time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return otherwise
-}
-
 // Stream asks for the table's latest stream. Its incarnation is the stream's ARN, which has the label. A stream that was
 // disabled is a stream as long as the service knows it, which is 24 hours: what is left in it can be read.
 func (s *Source) Stream(ctx context.Context) (consumer.Stream, error) {
 	if err := s.Validate(); err != nil {
 		return consumer.Stream{}, err
 	}
-	arn := s.cfg.StreamARN
+	arn := s.arn
 	if arn == "" {
 		var err error
 		if arn, err = s.latest(ctx); err != nil {
@@ -138,7 +119,7 @@ func (s *Source) Stream(ctx context.Context) (consumer.Stream, error) {
 func (s *Source) latest(ctx context.Context) (string, error) {
 	var table *dynamodbtypes.TableDescription
 	err := polling.Retry(ctx, 3, func() error {
-		return polling.Call(ctx, s.timeout(), func(ctx context.Context) error {
+		return polling.Call(ctx, s.every.Timeout, func(ctx context.Context) error {
 			out, err := s.tables.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.table})
 			if err != nil {
 				return err
@@ -210,8 +191,8 @@ func (s *Source) Open(ctx context.Context, st consumer.Stream, sh consumer.Shard
 		return nil, err
 	}
 	return polling.Open(ctx, &shard{source: s, arn: st.Incarnation, id: sh.ID, closed: sh.Closed}, at, polling.Options{
-		What: fmt.Sprintf("ddbsource: table %s, shard %s", s.table, sh.ID),
-		Busy: s.busy(), Idle: s.idle(), Timeout: s.timeout(), MaxRecords: maxRecords, Closed: sh.Closed,
+		What:      fmt.Sprintf("ddbsource: table %s, shard %s", s.table, sh.ID),
+		Intervals: s.every, MaxRecords: maxRecords, Closed: sh.Closed,
 	})
 }
 

@@ -70,7 +70,7 @@ func (s *Source) page(ctx context.Context, token *string) (*kinesis.ListShardsOu
 	}
 	var out *kinesis.ListShardsOutput
 	err := polling.Retry(ctx, 4, func() error {
-		return polling.Call(ctx, s.timeout(), func(ctx context.Context) (err error) {
+		return polling.Call(ctx, s.every.Timeout, func(ctx context.Context) (err error) {
 			if out, err = s.client.ListShards(ctx, in); err == nil && len(out.Shards) == 0 {
 				err = errEmpty
 			}

@@ -47,7 +47,7 @@ var _ consumer.Source = (*Source)(nil)
 type Source struct {
 	client *kinesis.Client
 	stream string
-	cfg    Config
+	every  polling.Intervals
 
 	turn chan struct{} // holds one token: whoever has it may ask what the stream is
 
@@ -69,8 +69,9 @@ type summary struct {
 func New(client *kinesis.Client, stream string, cfg *Config) *Source {
 	s := &Source{client: client, stream: stream, turn: make(chan struct{}, 1)}
 	if cfg != nil {
-		s.cfg = *cfg
+		s.every = polling.Intervals(*cfg)
 	}
+	s.every = s.every.OrDefaults(time.Second / 3)
 	s.turn <- struct{}{}
 	return s
 }
@@ -87,31 +88,10 @@ func (s *Source) Validate() error {
 	if s.stream == "" {
 		fault("the stream has no name: give its name or its ARN")
 	}
-	for _, f := range []struct {
-		name  string
-		value time.Duration
-	}{{"Busy", s.cfg.Busy}, {"Idle", s.cfg.Idle}, {"Timeout", s.cfg.Timeout}} {
-		if f.value < 0 {
-			fault("Config.%s is %v: it cannot be negative; 0 is the default", f.name, f.value)
-		}
-	}
-	if s.cfg.Idle > 0 && s.cfg.Idle < s.busy() {
-		fault("Config.Idle is %v, shorter than Busy, %v: an idle shard cannot be read more often than a busy one", s.cfg.Idle, s.busy())
+	for _, err := range s.every.Faults() {
+		fault("%w", err)
 	}
 	return errors.Join(faults...)
-}
-
-func (s *Source) busy() time.Duration { return orElse(s.cfg.Busy, time.Second/3) }
-
-func (s *Source) idle() time.Duration { return orElse(s.cfg.Idle, max(2*time.Second, s.busy())) }
-
-func (s *Source) timeout() time.Duration { return orElse(s.cfg.Timeout, 10*time.Second) }
-
-func orElse(d, otherwise time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return otherwise
 }
 
 // Stream asks which stream has the name. Its incarnation is the ARN and the time of creation. KeyOrder is false on
@@ -151,8 +131,8 @@ func (s *Source) Open(ctx context.Context, st consumer.Stream, sh consumer.Shard
 		return nil, err
 	}
 	return polling.Open(ctx, &shard{source: s, incarnation: st.Incarnation, id: sh.ID}, at, polling.Options{
-		What: fmt.Sprintf("kinesissource: stream %s, shard %s", s.stream, sh.ID),
-		Busy: s.busy(), Idle: s.idle(), Timeout: s.timeout(), Rate: maxRate, MaxRecords: maxRecords, Closed: sh.Closed,
+		What:      fmt.Sprintf("kinesissource: stream %s, shard %s", s.stream, sh.ID),
+		Intervals: s.every, Rate: maxRate, MaxRecords: maxRecords, Closed: sh.Closed,
 	})
 }
 
@@ -199,7 +179,7 @@ func (s *Source) describe(ctx context.Context) (summary, error) {
 	err := polling.Retry(ctx, 3, func() error {
 		now = summary{asked: time.Now()}
 		var out *kinesis.DescribeStreamSummaryOutput
-		err := polling.Call(ctx, s.timeout(), func(ctx context.Context) (err error) {
+		err := polling.Call(ctx, s.every.Timeout, func(ctx context.Context) (err error) {
 			out, err = s.client.DescribeStreamSummary(ctx, in)
 			return err
 		})

@@ -49,12 +49,11 @@ type Answer struct {
 
 // Options are the limits of a Reader. All but Rate and Closed must be set.
 type Options struct {
+	Intervals
 	What       string // names source, stream and shard in errors
-	Busy, Idle time.Duration
-	Timeout    time.Duration // of one request
-	Rate       int64         // bytes a second that the service gives; 0: any
-	MaxRecords int           // that the service gives at once
-	Closed     bool          // no record will be added: there is nothing to wait for
+	Rate       int64  // bytes a second that the service gives; 0: any
+	MaxRecords int    // that the service gives at once
+	Closed     bool   // no record will be added: there is nothing to wait for
 }
 
 // Reader is a [consumer.Reader].
