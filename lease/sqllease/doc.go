@@ -1,0 +1,2 @@
+// Package sqllease keeps leases in a table of an SQL database: SQLite.
+package sqllease
