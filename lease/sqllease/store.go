@@ -1,69 +1,234 @@
 package sqllease
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"iter"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/runnelhq/runnel/lease"
 )
 
+const (
+	defaultTable = "runnel_leases"
+	// maxKeys is how many keys one statement reads: two parameters each, and SQLite before 3.32 takes 999.
+	maxKeys = 250
+)
+
+// tableName leaves room for what is appended to it within the 63 bytes that SQL databases commonly take.
+var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,49}$`)
+
 // Config changes where a [Store] keeps its rows. The zero value is the default.
 type Config struct {
-	// Table is the name of the table. Defaults to "runnel_leases".
+	// Table is the name of the table: letters, digits and underscores, 50 at most, the first no digit. The names Table_changes and Table_cursor are
+	// the store's too. Defaults to "runnel_leases".
 	Table string
-	// MustExist says that the table is made by somebody else: Setup checks it and never makes it.
-	// Defaults to false: Setup makes the table if it is missing.
+	// MustExist says that the tables are made by somebody else, as [Store.Schema] says: Setup checks them and makes nothing.
+	// Defaults to false: Setup makes what is missing, and puts the database into WAL mode.
 	MustExist bool
 }
 
-// Store is a [lease.Store] in a table of an SQLite database. It is safe for concurrent use.
+// Store is a [lease.Store] in a table of an SQLite database. It is safe for concurrent use and starts no goroutine.
 type Store struct {
-	db  *sql.DB
-	cfg Config
+	db      *sql.DB
+	cfg     Config
+	engine  sqlite
+	writing chan struct{} // holds an element while one of this store's writes is under way: they wait here in turn, rather than for the file by chance
 }
 
-var errUnfinished = errors.New("sqllease: not written yet")
-
-// New returns a store on db, which stays the caller's. It does no I/O. A nil cfg is the default.
+// New returns a store in db, which stays the caller's to close. It does no I/O: [Store.Setup] makes the tables. A nil cfg is the default.
 func New(db *sql.DB, cfg *Config) *Store {
-	s := &Store{db: db}
+	s := &Store{db: db, writing: make(chan struct{}, 1)}
 	if cfg != nil {
 		s.cfg = *cfg
 	}
+	s.cfg.Table = cmp.Or(s.cfg.Table, defaultTable)
+	s.engine = newSQLite(s.cfg.Table)
 	return s
 }
 
 // Validate refuses a store that cannot work, without any statement.
 func (s *Store) Validate() error {
-	if s.db == nil {
-		return errors.New("sqllease: New needs a database")
+	switch {
+	case s.db == nil:
+		return errors.New("sqllease: New needs a database, from sql.Open")
+	case !tableName.MatchString(s.cfg.Table) || strings.HasPrefix(strings.ToLower(s.cfg.Table), "sqlite_"):
+		return fmt.Errorf("sqllease: Config.Table is %q: use letters, digits and underscores, 50 at most, the first no digit, and not sqlite_ to begin with", s.cfg.Table)
 	}
 	return nil
 }
 
-// Setup makes the table.
-func (s *Store) Setup(context.Context) error { return errUnfinished }
+// Schema is the SQL that makes the tables, for those who migrate elsewhere. The database must be in WAL mode too. Setup makes the same.
+func (s *Store) Schema() string { return strings.Join(s.engine.schema(), ";\n") + ";\n" }
 
-// Get reads rows.
-func (s *Store) Get(context.Context, []string) ([]lease.Row, error) { return nil, errUnfinished }
-
-// List yields rows.
-func (s *Store) List(context.Context, string, string) iter.Seq2[lease.Row, error] {
-	return func(yield func(lease.Row, error) bool) { yield(lease.Row{}, errUnfinished) }
+// Setup makes the tables and puts the database into WAL mode, unless they are so already or [Config].MustExist forbids it, and checks them: an error about their shape, or about a
+// database that cannot be shared, wraps [lease.ErrTable] and names what differs; one about a database that cannot be written wraps [lease.ErrDenied]. Workers may call it in
+// the same instant.
+func (s *Store) Setup(ctx context.Context) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	return s.exclusively(ctx, "set it up", func(conn *sql.Conn) error {
+		return s.engine.setup(ctx, conn, s.cfg.MustExist)
+	})
 }
 
-// Put writes rows.
-func (s *Store) Put(_ context.Context, rows []lease.Row) []error {
+// Get reads rows consistently, 250 a statement.
+func (s *Store) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
+	asked := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		asked[key] = true
+	}
+	stored := make(map[string]lease.Row, len(asked))
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(asked)), maxKeys) {
+		what := fmt.Sprintf("read %d rows", len(chunk))
+		if len(chunk) == 1 {
+			what = fmt.Sprintf("read %q", chunk[0])
+		}
+		args := make([]any, 0, 2*len(chunk))
+		for _, key := range chunk {
+			group, name, err := split(key)
+			if err != nil {
+				return nil, s.fault(ctx, what, err)
+			}
+			args = append(args, group, name)
+		}
+		rows, err := s.read(ctx, what, s.engine.get(len(chunk)), args)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			stored[row.Key] = row
+		}
+	}
+	rows := make([]lease.Row, len(keys))
+	for i, key := range keys {
+		row := stored[key]
+		row.Key, row.Value = key, slices.Clone(row.Value) // a key may be asked for twice
+		rows[i] = row
+	}
+	return rows, nil
+}
+
+// List yields the rows of a group, all of one instant. They are read before the first is yielded, so that a slow caller holds neither a connection nor the
+// database. With a cursor only rows that were stamped after it come.
+func (s *Store) List(ctx context.Context, group, after string) iter.Seq2[lease.Row, error] {
+	return func(yield func(lease.Row, error) bool) {
+		what := fmt.Sprintf("list %q", group)
+		if _, _, err := split(group + "name"); err != nil || !strings.HasSuffix(group, "/") {
+			yield(lease.Row{}, s.fault(ctx, what, errors.New("not a group that ends in a slash, of UTF-8 without zero bytes")))
+			return
+		}
+		query, args := s.engine.list, []any{group}
+		if from, ok := parseCursor(after); ok {
+			query, args = s.engine.since, append(args, from)
+		}
+		rows, err := s.read(ctx, what, query, args)
+		if err != nil {
+			yield(lease.Row{}, err)
+			return
+		}
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Put writes the rows in one transaction, each whose stored version is the row's: the others are conflicts and hinder none.
+func (s *Store) Put(ctx context.Context, rows []lease.Row) []error {
+	return s.write(ctx, "write", rows, s.engine.put)
+}
+
+// Delete removes the rows in one transaction, under the same condition.
+func (s *Store) Delete(ctx context.Context, rows []lease.Row) []error {
+	return s.write(ctx, "delete", rows, s.engine.remove)
+}
+
+// change applies a write to the rows, in a transaction of conn, and has each one's answer in answers: nil, or a conflict. An error is about the transaction: nothing
+// of it is stored, unless it failed to say so.
+type change func(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error
+
+// write applies one change to all rows that are sound, and answers nil when all were written.
+func (s *Store) write(ctx context.Context, verb string, rows []lease.Row, f change) []error {
 	errs := make([]error, len(rows))
-	for i := range errs {
-		errs[i] = errUnfinished
+	var sound []lease.Row
+	var places []int // of sound in rows
+	for i, row := range rows {
+		if err := check(row); err != nil {
+			errs[i] = s.fault(ctx, fmt.Sprintf("%s %q", verb, row.Key), err)
+			continue
+		}
+		sound, places = append(sound, row), append(places, i)
+	}
+	for i, err := range s.together(ctx, verb, sound, f) {
+		errs[places[i]] = err
+	}
+	if errors.Join(errs...) == nil {
+		return nil
 	}
 	return errs
 }
 
-// Delete removes rows.
-func (s *Store) Delete(ctx context.Context, rows []lease.Row) []error { return s.Put(ctx, rows) }
+// together applies f to rows in one transaction. If the database refuses one of them, as a constraint that somebody added does, each has a transaction of its
+// own.
+func (s *Store) together(ctx context.Context, verb string, rows []lease.Row, f change) []error {
+	if len(rows) == 0 {
+		return nil
+	}
+	what := fmt.Sprintf("%s %d rows", verb, len(rows))
+	if len(rows) == 1 {
+		what = fmt.Sprintf("%s %q at version %d", verb, rows[0].Key, rows[0].Version)
+	}
+	answers := make([]error, len(rows))
+	err := s.exclusively(ctx, what, func(conn *sql.Conn) error { return f(ctx, conn, rows, answers) })
+	switch {
+	case err != nil && len(rows) > 1 && s.engine.blamesRow(err):
+		for i := range rows {
+			answers[i] = s.together(ctx, verb, rows[i:i+1], f)[0]
+		}
+	case err != nil:
+		for i := range answers {
+			answers[i] = err
+		}
+	default:
+		for i, answer := range answers {
+			if answer != nil {
+				answers[i] = fmt.Errorf("sqllease: table %q: %s %q at version %d: %w", s.cfg.Table, verb, rows[i].Key, rows[i].Version, answer)
+			}
+		}
+	}
+	return answers
+}
 
-var _ lease.Store = (*Store)(nil)
+// read reads all rows of a query.
+func (s *Store) read(ctx context.Context, what, query string, args []any) (rows []lease.Row, err error) {
+	err = s.patiently(ctx, what, func(conn *sql.Conn) error {
+		rows, err = s.rows(ctx, conn, query, args)
+		return err
+	})
+	return rows, err
+}
+
+func (s *Store) rows(ctx context.Context, conn *sql.Conn, query string, args []any) (rows []lease.Row, err error) {
+	found, err := conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = cmp.Or(err, found.Close()) }()
+	for found.Next() {
+		var c columns
+		if err := found.Scan(&c.group, &c.name, &c.version, &c.cursor, &c.value); err != nil {
+			return nil, err
+		}
+		rows = append(rows, s.decode(c))
+	}
+	return rows, found.Err()
+}

@@ -1,0 +1,98 @@
+package sqllease
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/runnelhq/runnel/lease"
+)
+
+// Result codes of SQLite, the low byte of an extended one: https://www.sqlite.org/rescode.html
+const (
+	codeError      = 1
+	codePerm       = 3
+	codeBusy       = 5
+	codeLocked     = 6 // by a connection that shares its cache
+	codeReadonly   = 8
+	codeCantOpen   = 14
+	codeProtocol   = 15 // WAL readers and recovery got in each other's way for seconds
+	codeTooBig     = 18
+	codeConstraint = 19
+	codeAuth       = 23
+	codeNotADB     = 26
+
+	extendedMoved = codeReadonly | 4<<8 // the file was moved or deleted since it was opened
+)
+
+// resultCode is SQLite's extended result code of an error, 0 if it has none. Drivers have it in different ways: modernc.org/sqlite as a method
+// Code, github.com/ncruces/go-sqlite3 as a method ExtendedCode of a type of its own, github.com/mattn/go-sqlite3 as fields Code and
+// ExtendedCode, of which the second may be 0.
+func resultCode(err error) int {
+	for ; err != nil; err = errors.Unwrap(err) {
+		v := reflect.ValueOf(err)
+		for _, name := range []string{"ExtendedCode", "Code"} {
+			if code := number(v, name); code > 0 {
+				return code
+			}
+		}
+	}
+	return 0
+}
+
+// number is the integer that a value has as a method or a field of that name, or 0.
+func number(v reflect.Value, name string) int {
+	var n reflect.Value
+	if m := v.MethodByName(name); m.IsValid() {
+		if t := m.Type(); t.NumIn() != 0 || t.NumOut() != 1 {
+			return 0
+		}
+		n = m.Call(nil)[0]
+	} else if v = reflect.Indirect(v); v.Kind() == reflect.Struct {
+		n = v.FieldByName(name)
+	}
+	switch {
+	case !n.IsValid():
+		return 0
+	case n.CanInt():
+		return int(n.Int())
+	case n.CanUint():
+		return int(n.Uint()) //nolint:gosec // a code
+	}
+	return 0
+}
+
+// transient tells of an error that another connection is the cause of: nothing was done, and it may go well the next time.
+func transient(err error) bool {
+	switch resultCode(err) & 0xff {
+	case codeBusy, codeLocked, codeProtocol:
+		return true
+	}
+	return false
+}
+
+// locked tells whether to try again.
+func (*sqlite) locked(err error) bool { return transient(err) }
+
+// blamesRow tells of an error that is about one row and not about the database.
+func (*sqlite) blamesRow(err error) bool {
+	code := resultCode(err) & 0xff
+	return code == codeConstraint || code == codeTooBig
+}
+
+// explain adds what is known of an error by its code.
+func (*sqlite) explain(err error) error {
+	switch code := resultCode(err); {
+	case code == extendedMoved:
+		return fmt.Errorf("the file was moved or deleted while it was open: stop all workers before: %w", err)
+	case code&0xff == codeReadonly || code&0xff == codePerm || code&0xff == codeAuth:
+		return fmt.Errorf("%w: this process must be able to write the file and its directory, and the connection must not be opened or set to read only: %w", lease.ErrDenied, err)
+	case code&0xff == codeCantOpen:
+		return fmt.Errorf("the file cannot be opened: its directory must exist, and this process be able to write in it: %w", err)
+	case code&0xff == codeNotADB:
+		return fmt.Errorf("%w: the file is no SQLite database: %w", lease.ErrTable, err)
+	case code&0xff == codeError:
+		return fmt.Errorf("%w: if its tables are missing or were changed, Setup makes or names it", err)
+	}
+	return err
+}
