@@ -5,13 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"path/filepath"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
 )
+
+// maxLine is the greatest Config.MaxLine.
+const maxLine = 1 << 30
 
 // Config is how a directory is read. The zero value of each field is its default.
 type Config struct {
@@ -51,44 +53,68 @@ var _ consumer.Source = (*Source)(nil)
 
 // Source is a directory as a [consumer.Source]. It is safe for concurrent use.
 type Source struct {
-	dir string
-	cfg Config
+	dir  directory
+	cfg  Config
+	lost error // why the name is not known
 }
 
 // New is a source on a directory. It touches no file; what is wrong with its arguments is said by [Source.Validate] and by the first call. A nil
 // cfg has the defaults.
 func New(dir string, cfg *Config) *Source {
-	s := &Source{dir: dir, cfg: cfg.orDefaults()}
+	s := &Source{dir: directory(dir), cfg: cfg.orDefaults()}
 	if s.cfg.Name == "" && dir != "" {
-		s.cfg.Name, _ = filepath.Abs(dir)
+		s.cfg.Name, s.lost = filepath.Abs(dir)
 	}
 	return s
 }
 
-var errSoon = errors.New("filesource: cannot read yet")
-
 // Validate joins all faults of what New was given. It touches no file.
 func (s *Source) Validate() error {
-	if s.dir == "" {
-		return fmt.Errorf("filesource: no directory is given")
+	var faults []error
+	refuse := func(wrong bool, format string, args ...any) {
+		if wrong {
+			faults = append(faults, fmt.Errorf("filesource: "+format, args...))
+		}
 	}
-	return nil
+	refuse(s.dir == "", "no directory is given: name the one that holds the shards' files")
+	refuse(s.lost != nil, "the directory %s has no absolute path: give it, or Config.Name: %w", s.dir, s.lost)
+	refuse(s.cfg.KeyOrder && s.cfg.KeyField == "", "Config.KeyOrder is set and Config.KeyField is not: without keys there is no order of keys")
+	refuse(s.cfg.Busy < 0, "Config.Busy is %v: it cannot be negative; 0 is the default", s.cfg.Busy)
+	refuse(s.cfg.Idle < 0, "Config.Idle is %v: it cannot be negative; 0 is the default", s.cfg.Idle)
+	refuse(s.cfg.Idle > 0 && s.cfg.Idle < s.cfg.Busy, "Config.Idle is %v, shorter than Busy, %v: an idle file cannot be looked at more often than a busy one", s.cfg.Idle, s.cfg.Busy)
+	refuse(s.cfg.MaxLine < 0 || s.cfg.MaxLine > maxLine, "Config.MaxLine is %d: use 1 to %d, or 0 for the default", s.cfg.MaxLine, maxLine)
+	return errors.Join(faults...)
 }
 
-// Stream tells which stream is in the directory.
-func (s *Source) Stream(context.Context) (consumer.Stream, error) { return consumer.Stream{}, errSoon }
-
-// Shards lists all shards.
-func (s *Source) Shards(context.Context, consumer.Stream) iter.Seq2[consumer.Shard, error] {
-	return func(yield func(consumer.Shard, error) bool) { yield(consumer.Shard{}, errSoon) }
+// ready is what keeps every call from asking.
+func (s *Source) ready(ctx context.Context) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
-// Pin turns LATEST into an instant.
-func (s *Source) Pin(_ context.Context, _ consumer.Stream, at checkpoint.Start) (checkpoint.Start, error) {
-	return at, errSoon
+// Stream tells which stream is in the directory. Its incarnation is the ID in the file stream.id, which is made if it is not there. A directory that
+// has none, and cannot be written to, has the stream's name for an incarnation. Retention is unknown: files are held until somebody removes them.
+func (s *Source) Stream(ctx context.Context) (consumer.Stream, error) {
+	if err := s.ready(ctx); err != nil {
+		return consumer.Stream{}, err
+	}
+	id, err := s.dir.identify()
+	if err != nil {
+		return consumer.Stream{}, s.errorf("ask which stream it holds: %w", explain(err))
+	}
+	return consumer.Stream{Name: s.cfg.Name, Incarnation: s.named(id), KeyOrder: s.cfg.KeyOrder}, nil
 }
 
-// Open begins to read a shard.
-func (s *Source) Open(context.Context, consumer.Stream, consumer.Shard, checkpoint.Start) (consumer.Reader, error) {
-	return nil, errSoon
+// Open begins to read a shard. Besides the errors of [consumer.Source], a position that is no end of a line in the shard's file is [ErrRewritten].
+func (s *Source) Open(ctx context.Context, st consumer.Stream, sh consumer.Shard, at checkpoint.Start) (consumer.Reader, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	r, err := s.open(st, sh.ID, at)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
