@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/lease"
+	"github.com/runnelhq/runnel/lease/ddblease"
+	"github.com/runnelhq/runnel/lease/sqllease"
+)
+
+// work is a worker process: it shares the boxes with the other workers. It stops when its standard input ends, which the program that started it
+// holds open: also when that one is killed.
+func work(ctx context.Context, o options) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // the end of it is what counts
+		stop()
+	}()
+
+	r, err := openRun(ctx, o.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.db.Close()) }()
+	boxes, err := o.open(ctx, r.db)
+	if err != nil {
+		return err
+	}
+	leases, err := o.leaseStore(ctx, r.db)
+	if err != nil {
+		return err
+	}
+	votes := newTally(r.db, o.worker)
+	var all errgroup.Group
+	for _, b := range boxes {
+		all.Go(func() error {
+			return consumer.Run(ctx, consumer.Config{
+				Name:    r.application(b),
+				Source:  b.source(),
+				Leases:  leases,
+				Handler: votes.handler(r.Run, b.decode),
+				Worker:  o.worker,
+				// A batch is one transaction. Positions are stored far less often than that, so that a crash leaves something to deliver again.
+				Batch:      consumer.Batch{Size: 500},
+				Checkpoint: checkpoint.EveryN(2_000),
+				Logger:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
+			})
+		})
+	}
+	return all.Wait()
+}
+
+// leaseStore is where the workers agree on who reads which shard.
+func (o options) leaseStore(ctx context.Context, db *sql.DB) (lease.Store, error) {
+	if o.leases == "" {
+		return sqllease.New(db, nil), nil
+	}
+	cfg, err := o.aws(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ddblease.New(dynamodb.NewFromConfig(cfg), o.leases, nil), nil
+}
+
+// handler counts the votes of a run. What else is on the stream – another run's votes, another program's records – is left alone.
+func (t *tally) handler(run string, decode func(consumer.Record) (vote, error)) consumer.Handler {
+	return consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error {
+		batch := make([]counted, len(rs))
+		for i, r := range rs {
+			batch[i].record = r
+			if v, err := decode(r); err == nil && v.Run == run {
+				batch[i].vote = &v
+			}
+		}
+		return t.apply(ctx, batch)
+	})
+}
