@@ -7,59 +7,49 @@ import (
 
 // dispatcher hands the records of one shard to the handler, in order, one call at a time.
 type dispatcher struct {
-	r    *runner
-	stop <-chan struct{} // closed: hand out nothing more
-	last *Page           // the shard's last page, once everything is done
-	lent []Record        // what the handler gets, to do with as it likes
-	quit bool            // the handler ended its goroutine
+	r        *runner
+	stop     <-chan struct{} // closed: hand out nothing more
+	lent     []Record        // what the handler gets, to do with as it likes
+	done     bool            // all of the last page is done
+	quit     bool            // the handler ended its goroutine
+	ended    bool            // that page was the shard's last one
+	children []Shard         // which it named
 }
 
-// run handles pages until there are no more, or it is stopped, or ctx has ended.
-func (d *dispatcher) run(ctx context.Context, pages <-chan Page) {
-	for {
-		select {
-		case page, ok := <-pages:
-			if !ok || !d.page(ctx, page) {
-				return
-			}
-		case <-d.stop:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// page gives true when all records of the page are done and more may follow.
-func (d *dispatcher) page(ctx context.Context, page Page) bool {
+// page handles a page until all of it is done, or it is stopped, or ctx has ended.
+func (d *dispatcher) page(ctx context.Context, page Page) {
 	defer d.r.settle(page)
+	d.done = false
 	size := d.r.cfg().Batch.Size
 	each := page.Bytes / int64(max(1, len(page.Records)))
 	for rs := page.Records; len(rs) > 0; {
 		n := min(size, len(rs))
 		if !d.batch(ctx, rs[:n], each) {
-			return false
+			return
 		}
 		rs = rs[n:]
 	}
 	d.r.progress.done(page.Through, 0, 0)
-	if page.End {
-		d.last = &page
-	}
-	return !page.End
+	d.done, d.ended, d.children = true, page.End, page.Children
 }
 
 // batch calls the handler until all of rs are done. It gives false if it stopped before.
 func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 	for fails := 0; ; {
-		if !d.r.progress.admit(ctx, d.stop) || !d.r.lease.Valid() {
+		if !d.r.progress.admit(ctx, d.stop) {
 			return false
 		}
 		begun := time.Now()
+		if !d.r.lease.ValidAt(begun) {
+			return false
+		}
 		err := d.handle(ctx, rs)
 		done, failed, why := settled(len(rs), err)
 		if done > 0 {
-			d.r.handled(rs[done-1].Position, done, int64(done)*bytes, time.Since(begun))
+			if fails > 0 {
+				d.r.recovered()
+			}
+			d.r.handled(rs[done-1].Position, done, int64(done)*bytes, begun)
 			rs, fails = rs[done:], 0
 		}
 		if why == nil {
@@ -76,13 +66,14 @@ func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 }
 
 // handle calls the handler with a copy: one that sorts or filters its slice must change neither what is delivered again nor what is stored.
-func (d *dispatcher) handle(ctx context.Context, rs []Record) error {
-	if _, ok := d.r.cfg().Handler.(each); !ok {
-		d.lent = append(d.lent[:0], rs...)
-		rs = d.lent
-	}
+func (d *dispatcher) handle(ctx context.Context, rs []Record) (err error) {
 	d.quit = true // runtime.Goexit runs deferred calls only
-	err := handle(ctx, d.r.cfg().Handler, rs)
+	if f, ok := d.r.cfg().Handler.(each); ok {
+		err = f.Handle(ctx, rs) // it gives values, and survives their panics
+	} else {
+		d.lent = append(d.lent[:0], rs...)
+		err = handle(ctx, d.r.cfg().Handler, d.lent)
+	}
 	d.quit = false
 	return err
 }

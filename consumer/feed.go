@@ -27,6 +27,10 @@ type feed struct {
 	size  int64               // what the next page may hold
 }
 
+func newFeed(r *runner) *feed {
+	return &feed{r: r, pages: make(chan Page, 1), size: smallPage, after: r.lease.Position(), start: r.lease.Start()}
+}
+
 // run reads until the shard's last page was handed over or ctx has ended, and closes pages.
 func (f *feed) run(ctx context.Context) {
 	defer close(f.pages)

@@ -64,8 +64,8 @@ func Each(f func(ctx context.Context, r Record) error) Handler { return each(f) 
 type each func(ctx context.Context, r Record) error
 
 func (f each) Handle(ctx context.Context, rs []Record) error {
-	for i, r := range rs {
-		if err := f.one(ctx, r); err != nil {
+	for i := range rs {
+		if err := f.one(ctx, rs[i]); err != nil {
 			return &PartialError{Done: i, Err: err}
 		}
 	}

@@ -73,7 +73,7 @@ type Retried struct {
 	Err      error
 }
 
-// Checkpointed says that a position was stored.
+// Checkpointed says that a position was stored: on its own, with the end of the shard or with its release.
 type Checkpointed struct {
 	Shard    string
 	Epoch    uint64

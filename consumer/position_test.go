@@ -207,8 +207,11 @@ func TestRepeatsAreBoundedByTheStrategy(t *testing.T) {
 	}
 }
 
+// still is a source that says nothing for as long as there is no record.
+var still = &memsource.Config{Poll: 24 * time.Hour}
+
 func TestAnIntervalEndsWithoutAnotherRecord(t *testing.T) {
-	inWorld(t, nil, func(t *testing.T, w *world) {
+	inWorld(t, still, func(t *testing.T, w *world) {
 		cfg := w.config()
 		cfg.Checkpoint = checkpoint.Every(time.Minute)
 		ps := w.put(0, 3)
@@ -249,6 +252,34 @@ func TestAHandlerAsksForItsCheckpoint(t *testing.T) {
 		w.expect(numbers(0, 9))
 		if got := w.storedAt(shard); got != before {
 			t.Errorf("nobody asked, and the stored position moved to %s", got)
+		}
+		c.clean()
+	})
+}
+
+// A handler that hands records on may ask when their effects stand, whoever holds them then.
+func TestACheckpointIsAskedForLater(t *testing.T) {
+	inWorld(t, still, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Checkpoint = checkpoint.Manual{}
+		kept := make(chan consumer.Record, 3)
+		cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
+			kept <- r
+			return nil
+		})
+		ps := w.put(0, 3)
+		shard := w.source.OpenShards()[0]
+		c := w.start(cfg)
+		<-kept
+		second := <-kept
+		<-time.After(10 * time.Second)
+		if got := w.storedAt(shard); !got.IsZero() {
+			t.Errorf("%s was stored before anybody asked", got)
+		}
+		second.Checkpoint()
+		<-time.After(time.Second)
+		if got := w.storedAt(shard); got.Before(ps[1]) {
+			t.Errorf("record 1 asked to be stored, and the stored position is %q, want %s or later", got, ps[1])
 		}
 		c.clean()
 	})

@@ -8,7 +8,7 @@ import (
 	"github.com/runnelhq/runnel/checkpoint"
 )
 
-// progress is how far one shard is done and stored. The dispatcher moves it forward and the writer stores it; the two share nothing else.
+// progress is how far one shard is done and stored. The dispatcher moves it forward and the shift has it stored; the two share nothing else.
 type progress struct {
 	strategy checkpoint.Strategy
 	window   int // of the strategy; 0: none
@@ -22,7 +22,7 @@ type progress struct {
 	writing   int                 // records that the write under way covers
 	waiting   bool                // the dispatcher waits for a write: it is due whatever the strategy says
 
-	due  chan struct{} // holds one token: the writer should look
+	due  chan struct{} // holds one token: the shift should look
 	room chan struct{} // holds one token: a write has ended
 }
 
@@ -89,12 +89,8 @@ func (g *progress) end(p checkpoint.Position) {
 // ctx has ended.
 func (g *progress) admit(ctx context.Context, stop <-chan struct{}) bool {
 	for {
-		select {
-		case <-stop:
+		if isClosed(stop) || ctx.Err() != nil {
 			return false
-		case <-ctx.Done():
-			return false
-		default:
 		}
 		if g.open() {
 			return true
@@ -124,10 +120,26 @@ func (g *progress) open() bool {
 	return false
 }
 
+// rest is the watermark, and how many records up to it no write is known to cover.
+func (g *progress) rest() (watermark checkpoint.Position, records int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.watermark, g.pending.Records + g.writing
+}
+
 func (g *progress) positions() (watermark, stored checkpoint.Position) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.watermark, g.stored
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // signal leaves a token in c, which holds one.

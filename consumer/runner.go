@@ -20,7 +20,7 @@ var errAbandoned = errors.New("consumer: the handler did not return after its co
 
 var errQuit = errors.New("consumer: the handler ended its goroutine (runtime.Goexit, or FailNow of a test): its shard is given up and taken again")
 
-// runner works on one shard in one epoch: a feed reads ahead, a dispatcher handles, a writer stores positions. Each is one goroutine.
+// runner works on one shard in one epoch: a feed reads ahead, a dispatcher handles, and positions are stored meanwhile. See [shift].
 type runner struct {
 	c        *Consumer
 	stream   Stream
@@ -61,42 +61,12 @@ func (r *runner) source() Source { return r.c.cfg.Source }
 // run works on the shard until it has ended, is drained, or is lost with ctx. See lease.Config.Work for what it returns.
 func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 	r.c.assigned(r)
-	handling, endHandling := context.WithCancelCause(ctx)
-	reading, endReading := context.WithCancelCause(ctx)
-	defer endReading(nil)
-	stop := make(chan struct{})
-	f := &feed{
-		r: r, pages: make(chan Page, 1), size: smallPage,
-		after: r.lease.Position(), start: r.lease.Start(),
-	}
-	d := &dispatcher{r: r, stop: stop}
-	fed := spawn(func() { f.run(reading) })
-	dispatched := spawn(func() { d.run(handling, f.pages) })
-	writing, endWriting := context.WithCancelCause(ctx)
-	defer endWriting(nil)
-	written := spawn(func() { writer{r}.run(writing, stop) })
-	worked := spawn(func() { // all but the writer have returned
-		<-fed
-		<-dispatched
-		for page := range f.pages {
-			r.settle(page)
-		}
-		endHandling(nil)
-	})
-
-	lost := r.await(ctx, dispatched, written, d)
-	endReading(ErrDrain)
-	close(stop)
-	if !r.returned(worked, endHandling, lost) {
-		endWriting(errAbandoned)
+	s := begin(ctx, r)
+	lost := s.work(ctx)
+	if running := s.end(lost); running != nil {
 		r.c.lost(r, ReasonAbandoned, errAbandoned)
-		running := both(worked, written)
 		r.c.left(running)
 		return running
-	}
-	if !within(written, r.cfg().Stop.Grace) { // a store may refuse this row and take heartbeats
-		endWriting(ErrDrain)
-		<-written
 	}
 	if lost == nil {
 		lost = context.Cause(ctx)
@@ -105,52 +75,14 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 		r.c.lost(r, ReasonLost, lost)
 		return nil
 	}
-	r.giveUp(ctx, d.last)
+	r.giveUp(ctx, s.dispatcher)
 	return nil
 }
 
-// await waits until the shard is to be given up: nil if what is in flight may be finished first, and otherwise why it may not.
-func (r *runner) await(ctx context.Context, dispatched, written <-chan struct{}, d *dispatcher) (lost error) {
-	select {
-	case <-r.lease.Draining():
-		return nil
-	case <-written:
-		return lease.ErrLost
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-dispatched:
-		if d.last != nil {
-			return nil
-		}
-		if d.quit {
-			r.failed(errQuit)
-			return nil
-		}
-	}
-	select { // it stopped because the lease is not valid, which the coordinator is about to say
-	case <-r.lease.Draining():
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// returned waits for the feed and the dispatcher: for the whole drain if nothing is lost, and then, their contexts ended, for the grace.
-func (r *runner) returned(worked <-chan struct{}, end context.CancelCauseFunc, lost error) bool {
-	if lost == nil {
-		if within(worked, r.cfg().Stop.Drain) {
-			return true
-		}
-		lost = ErrDrain
-	}
-	end(lost)
-	return within(worked, r.cfg().Stop.Grace)
-}
-
 // giveUp ends the epoch: END after the shard's last page, and otherwise a release.
-func (r *runner) giveUp(ctx context.Context, last *Page) {
-	watermark, _ := r.progress.positions()
-	if last != nil && r.end(ctx, watermark, last.Children) {
+func (r *runner) giveUp(ctx context.Context, d *dispatcher) {
+	watermark, records := r.progress.rest()
+	if d.ended && r.end(ctx, watermark, records, d.children) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
@@ -158,17 +90,20 @@ func (r *runner) giveUp(ctx context.Context, last *Page) {
 	err := r.lease.Release(ctx, watermark)
 	if err != nil {
 		r.failed(err)
+	} else {
+		r.stored(watermark, records)
 	}
 	r.c.lost(r, ReasonReleased, err)
 }
 
 // end marks the shard as ended, and tries again until that is stored, or the shard is to be given up.
-func (r *runner) end(ctx context.Context, p checkpoint.Position, children []Shard) bool {
+func (r *runner) end(ctx context.Context, p checkpoint.Position, records int, children []Shard) bool {
 	ctx, free := r.graced(ctx)
 	defer free()
 	for fails := 1; ; fails++ {
 		err := r.lease.End(ctx, p, children)
 		if err == nil {
+			r.stored(p, records)
 			r.c.lost(r, ReasonEnded, nil)
 			return true
 		}
@@ -232,12 +167,20 @@ func (r *runner) settle(page Page) {
 	r.cfg().Flow.Budget.add(-page.Bytes)
 }
 
-func (r *runner) handled(p checkpoint.Position, records int, bytes int64, took time.Duration) {
+// handled moves the watermark to p after a call that began at begun.
+func (r *runner) handled(p checkpoint.Position, records int, bytes int64, begun time.Time) {
 	r.progress.done(p, records, bytes)
+	if r.cfg().Hooks.Handled == nil {
+		return // a look at the clock costs as much as all else
+	}
+	r.c.handled(Handled{Shard: r.lease.Shard().ID, Records: records, Position: p, Took: time.Since(begun)})
+}
+
+// recovered notes that the record for which the shard waited is done.
+func (r *runner) recovered() {
 	r.mu.Lock()
 	r.fail = failing{}
 	r.mu.Unlock()
-	r.c.handled(Handled{Shard: r.lease.Shard().ID, Records: records, Position: p, Took: took})
 }
 
 func (r *runner) retrying(rec Record, fails int, wait time.Duration, err error) {
@@ -252,8 +195,24 @@ func (r *runner) retrying(rec Record, fails int, wait time.Duration, err error) 
 	})
 }
 
+// write stores p. It gives false when nothing more can be stored in this epoch.
+func (r *runner) write(ctx context.Context, p checkpoint.Position, records int) bool {
+	if err := r.lease.Checkpoint(ctx, p); err != nil {
+		if ctx.Err() == nil {
+			r.failed(err)
+		}
+		return false
+	}
+	r.stored(p, records)
+	return true
+}
+
+// stored notes that p is. It is told before others go on because of it.
 func (r *runner) stored(p checkpoint.Position, records int) {
-	r.c.checkpointed(Checkpointed{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Position: p, Records: records})
+	if records > 0 {
+		r.c.checkpointed(Checkpointed{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Position: p, Records: records})
+	}
+	r.progress.end(p)
 }
 
 func (r *runner) failed(err error) { r.c.failed(Failed{Shard: r.lease.Shard().ID, Err: err}) }
@@ -272,34 +231,5 @@ func (r *runner) status() ShardStatus {
 		Handled: watermark, Stored: stored, InFlight: inFlight,
 		Behind: behind, ReadAt: r.readAt,
 		Failing: r.fail.err, Attempt: r.fail.attempt, Since: r.fail.since,
-	}
-}
-
-// spawn runs f in a goroutine and gives what is closed when it has returned.
-func spawn(f func()) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	return done
-}
-
-// both is closed when a and b are.
-func both(a, b <-chan struct{}) <-chan struct{} {
-	return spawn(func() {
-		<-a
-		<-b
-	})
-}
-
-func within(done <-chan struct{}, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-done:
-		return true
-	case <-t.C:
-		return false
 	}
 }

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -72,6 +73,51 @@ func TestHazard19_ShutdownWithAPositionThatCannotBeStored(t *testing.T) {
 			t.Error("Run hangs")
 		}
 	})
+}
+
+// A write that is under way when the shard is given up is waited for: the release comes after it.
+func TestAStopWaitsForTheWriteUnderWay(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		st := &singleStore{Store: w.store}
+		cfg := w.config()
+		cfg.Leases = st
+		w.put(0, 20)
+		c := w.start(cfg)
+		w.until("3", func() bool { return len(w.values()) == 3 })
+		c.clean()
+		if st.overlaps.Load() > 0 {
+			t.Errorf("%d writes of a shard's row began while another one was under way", st.overlaps.Load())
+		}
+		n := len(w.values())
+		c = w.start(w.config())
+		w.expect(numbers(0, 20))
+		if n == 20 {
+			t.Error("it stopped after the last record: nothing was tested")
+		}
+		c.clean()
+	})
+}
+
+// singleStore takes a second for each write of a shard, and counts those that begin before the one before has ended.
+type singleStore struct {
+	lease.Store
+	writing, overlaps atomic.Int32
+}
+
+func (s *singleStore) Put(ctx context.Context, rows []lease.Row) []error {
+	if !slices.ContainsFunc(rows, isShard) {
+		return s.Store.Put(ctx, rows)
+	}
+	if s.writing.Add(1) > 1 {
+		s.overlaps.Add(1)
+	}
+	defer s.writing.Add(-1)
+	select {
+	case <-time.After(time.Second):
+		return s.Store.Put(ctx, rows)
+	case <-ctx.Done():
+		return slices.Repeat([]error{context.Cause(ctx)}, len(rows))
+	}
 }
 
 func TestHazard19_ShutdownWithAnEndThatCannotBeStored(t *testing.T) {

@@ -40,39 +40,66 @@ func TestStatusOfAShardThatWaits(t *testing.T) {
 	})
 }
 
+// A record that failed once and is done then holds up its shard no longer.
+func TestStatusOfAShardThatRecovered(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
+			if r.Attempt == 1 {
+				return errors.New("the sink is full")
+			}
+			w.saw(r)
+			return nil
+		})
+		w.put(0, 1)
+		c := w.start(cfg)
+		w.expect(numbers(0, 1))
+		if s := c.Status().Shards[0]; s.Failing != nil || s.Attempt != 0 || !s.Since.IsZero() {
+			t.Errorf("the record is done, and the status says %+v", s)
+		}
+		c.clean()
+	})
+}
+
 // What the hooks are told adds up: dashboards count with it.
 func TestHooksAddUp(t *testing.T) {
-	inWorld(t, &memsource.Config{PageRecords: 7}, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var read, handled, stored, ends int
-		count := func(n *int, by int) {
-			mu.Lock()
-			defer mu.Unlock()
-			*n += by
-		}
-		cfg := w.config()
-		cfg.Checkpoint = checkpoint.EveryN(5)
-		cfg.Hooks = consumer.JoinHooks(cfg.Hooks, consumer.Hooks{
-			Page: func(e consumer.PageRead) {
-				count(&read, e.Records)
-				if e.End {
-					count(&ends, 1)
+	for _, closed := range []bool{true, false} {
+		inWorld(t, &memsource.Config{PageRecords: 7}, func(t *testing.T, w *world) {
+			var mu sync.Mutex
+			var read, handled, stored, ends int
+			count := func(n *int, by int) {
+				mu.Lock()
+				defer mu.Unlock()
+				*n += by
+			}
+			cfg := w.config()
+			cfg.Checkpoint = checkpoint.EveryN(5)
+			cfg.Hooks = consumer.JoinHooks(cfg.Hooks, consumer.Hooks{
+				Page: func(e consumer.PageRead) {
+					count(&read, e.Records)
+					if e.End {
+						count(&ends, 1)
+					}
+				},
+				Handled:      func(e consumer.Handled) { count(&handled, e.Records) },
+				Checkpointed: func(e consumer.Checkpointed) { count(&stored, e.Records) },
+			})
+			w.put(0, 51)
+			wantEnds := 0
+			if closed {
+				wantEnds = 1
+				if err := w.source.CloseShard(w.source.OpenShards()[0]); err != nil {
+					t.Fatal(err)
 				}
-			},
-			Handled:      func(e consumer.Handled) { count(&handled, e.Records) },
-			Checkpointed: func(e consumer.Checkpointed) { count(&stored, e.Records) },
+			}
+			c := w.start(cfg)
+			w.expect(numbers(0, 51))
+			c.clean()
+			if read != 51 || handled != 51 || stored != 51 || ends != wantEnds {
+				t.Errorf("closed %v: the hooks were told of %d records read, %d handled, %d stored, %d ends; want 51, 51, 51 and %d", closed, read, handled, stored, ends, wantEnds)
+			}
 		})
-		w.put(0, 50)
-		if err := w.source.CloseShard(w.source.OpenShards()[0]); err != nil {
-			t.Fatal(err)
-		}
-		c := w.start(cfg)
-		w.expect(numbers(0, 50))
-		c.clean()
-		if read != 50 || handled != 50 || stored != 50 || ends != 1 {
-			t.Errorf("the hooks were told of %d records read, %d handled, %d stored, %d ends; want 50, 50, 50 and 1", read, handled, stored, ends)
-		}
-	})
+	}
 }
 
 // Of a batch that says which record failed, only that one counts the failure.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -26,10 +27,10 @@ type Lease struct {
 	drainOnce sync.Once
 	lost      chan struct{} // closed before end is called
 	end       context.CancelCauseFunc
+	over      atomic.Bool // released, ended or lost: nothing may be dispatched any longer
 
 	mu    sync.Mutex
 	row   shardRow // as last known to be stored
-	over  bool     // released, ended or lost: nothing may be dispatched any longer
 	cause error    // why it was lost
 }
 
@@ -63,8 +64,11 @@ func (l *Lease) Position() checkpoint.Position { return l.stored().Position }
 
 // Valid tells whether the owner may dispatch, apply or checkpoint now. It does no I/O; ask before each dispatch. Once false it
 // stays false, and the context of the shard's work ends.
-func (l *Lease) Valid() bool {
-	return !l.isOver() && l.timely()
+func (l *Lease) Valid() bool { return l.ValidAt(time.Now()) }
+
+// ValidAt is Valid for who has just looked at the clock, and does not want to do so twice for each record.
+func (l *Lease) ValidAt(now time.Time) bool {
+	return !l.over.Load() && l.timelyAt(now)
 }
 
 // Draining is closed when the shard is wanted back: stop dispatching, finish what is in flight, Release.
@@ -130,14 +134,7 @@ func (l *Lease) End(ctx context.Context, p checkpoint.Position, children []Shard
 
 // finish ends the epoch for its owner, and tells whether it had not ended before.
 func (l *Lease) finish() bool {
-	if !l.Valid() {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	was := l.over
-	l.over = true
-	return !was
+	return l.Valid() && !l.over.Swap(true)
 }
 
 // lose ends the epoch because another worker owns the shard, or may.
@@ -146,9 +143,10 @@ func (l *Lease) lose(why error) {
 	l.mu.Lock()
 	first := l.cause == nil
 	if first {
-		l.over, l.cause = true, cause
+		l.cause = cause
 	}
 	l.mu.Unlock()
+	l.over.Store(true)
 	if first {
 		close(l.lost)
 		l.end(cause)
@@ -156,8 +154,10 @@ func (l *Lease) lose(why error) {
 }
 
 // timely tells whether the session is valid; if it is not, the lease is lost.
-func (l *Lease) timely() bool {
-	if l.session.valid() {
+func (l *Lease) timely() bool { return l.timelyAt(time.Now()) }
+
+func (l *Lease) timelyAt(now time.Time) bool {
+	if l.session.validAt(now) {
 		return true
 	}
 	l.lose(errLapsed)
@@ -176,12 +176,6 @@ func (l *Lease) store(r shardRow) {
 	l.mu.Lock()
 	l.row = r
 	l.mu.Unlock()
-}
-
-func (l *Lease) isOver() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.over
 }
 
 // voluntary tells whether work that has returned did so without a reason: the lease was neither wanted back, nor lost, nor did the shard end.

@@ -235,7 +235,7 @@ func (m *member) lose(why error) {
 	}
 	m.mu.Unlock()
 	for _, l := range leases {
-		if !l.isOver() {
+		if !l.over.Load() {
 			l.lose(why)
 			m.log.Warn("lease: lost", "shard", l.shard.ID, "epoch", l.holder.epoch, "cause", why)
 		}

@@ -177,7 +177,7 @@ func (m *member) decodeShard(row Row) (shardRow, bool) {
 // heard has a lease end that a listing shows to be another's. To be called with mu held.
 func (m *member) heard(r shardRow) {
 	k := m.works[r.ID]
-	if k == nil || k.returned || k.lease.isOver() || r.version <= k.lease.stored().version || k.lease.holder.holds(r) {
+	if k == nil || k.returned || k.lease.over.Load() || r.version <= k.lease.stored().version || k.lease.holder.holds(r) {
 		return
 	}
 	k.lease.lose(fmt.Errorf("the row says owner %q, epoch %d, generation %d, %s", r.Owner, r.Epoch, r.Generation, r.State))

@@ -119,7 +119,7 @@ func (a actor) beats() beats {
 }
 
 func unit(n int8) instant {
-	return instant{time.Duration(n) * time.Second, time.Unix(int64(n), 0)}
+	return instant{time.Duration(n) * time.Second, time.Duration(n) * time.Second}
 }
 
 func acknowledge(a *actor, r sessionRow) {

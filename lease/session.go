@@ -56,9 +56,11 @@ func newSession(worker string, req requests, t Timing, c clock) *session {
 }
 
 // valid tells whether this session's worker may act. It does no I/O.
-func (s *session) valid() bool {
+func (s *session) valid() bool { return s.validAt(time.Now()) }
+
+func (s *session) validAt(now time.Time) bool {
 	since := s.since.Load()
-	return since != nil && !s.over.Load() && since.age(s.clock.now()) < s.timing.own()
+	return since != nil && !s.over.Load() && since.age(s.clock.at(now)) < s.timing.own()
 }
 
 // drain has the next heartbeat say that the session takes no more, and sends it at once.

@@ -1,0 +1,183 @@
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/lease"
+)
+
+// shift is a runner at work: one goroutine that waits for all that can happen to the shard, and beside it a feed, a dispatcher while there are
+// records, and a write while a position is due. So an idle shard holds two goroutines.
+type shift struct {
+	r    *runner
+	stop chan struct{} // closed: nothing more is handed out
+
+	handling, writing       context.Context
+	endHandling, endWriting context.CancelCauseFunc
+	endReading              context.CancelCauseFunc
+
+	feed       *feed
+	dispatcher *dispatcher
+	pages      <-chan Page     // nil: nothing more is handled
+	fed        <-chan struct{} // closed when the feed has returned
+	handled    <-chan struct{} // closed when the page in hand is; nil: there is none
+	written    <-chan struct{} // closed when the write under way has ended; nil: there is none
+	stored     bool            // whether it ended well
+}
+
+// begin starts to read. ctx is the lease's.
+func begin(ctx context.Context, r *runner) *shift {
+	s := &shift{r: r, stop: make(chan struct{})}
+	var reading context.Context
+	reading, s.endReading = context.WithCancelCause(ctx)
+	s.handling, s.endHandling = context.WithCancelCause(ctx)
+	s.writing, s.endWriting = context.WithCancelCause(ctx)
+	s.feed = newFeed(r)
+	s.dispatcher = &dispatcher{r: r, stop: s.stop}
+	s.pages = s.feed.pages
+	s.fed = spawn(func() { s.feed.run(reading) })
+	return s
+}
+
+// work lasts until the shard is to be given up: nil if what is in flight may be finished first, and otherwise why it may not.
+func (s *shift) work(ctx context.Context) (lost error) {
+	timer := time.NewTimer(checkpoint.Never)
+	defer timer.Stop()
+	for {
+		timer.Reset(s.write())
+		pages, due, asked := s.pages, s.r.progress.due, s.r.progress.ask.notify
+		if s.handled != nil {
+			pages = nil
+		}
+		if s.written != nil {
+			due, asked = nil, nil // its end is the time to look
+		}
+		select {
+		case <-s.r.lease.Draining():
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case page, ok := <-pages:
+			if !ok {
+				s.pages = nil
+			} else if s.handle(page) {
+				return nil
+			}
+		case <-s.handled:
+			s.handled = nil
+			if s.dispatched() {
+				return nil
+			}
+		case <-s.written:
+			s.written = nil
+			if !s.stored {
+				return lease.ErrLost
+			}
+		case <-timer.C:
+		case <-due:
+		case <-asked:
+		}
+	}
+}
+
+// handle gives a page to the dispatcher. It tells whether the shard is over.
+func (s *shift) handle(page Page) (over bool) {
+	if len(page.Records) == 0 {
+		s.dispatcher.page(s.handling, page)
+		return s.dispatched()
+	}
+	s.handled = spawn(func() { s.dispatcher.page(s.handling, page) })
+	return false
+}
+
+// dispatched looks at how the dispatcher returned from a page. It tells whether the shard is over.
+func (s *shift) dispatched() (over bool) {
+	switch d := s.dispatcher; {
+	case d.quit:
+		s.r.failed(errQuit)
+		return true
+	case !d.done:
+		s.pages = nil // the lease is not valid, which the coordinator is about to say
+	}
+	return s.dispatcher.ended
+}
+
+// write begins a write if one is due and none is under way. It gives the time until it is to be called again, unless something happens before.
+func (s *shift) write() time.Duration {
+	if s.written != nil {
+		return checkpoint.Never
+	}
+	p, records, wait := s.r.progress.begin(time.Now())
+	if wait == 0 {
+		s.written = spawn(func() { s.stored = s.r.write(s.writing, p, records) })
+		return checkpoint.Never
+	}
+	return wait
+}
+
+// end stops reading and handing out, and waits for what is in flight: for the whole drain if nothing is lost, and then, its context ended, for the
+// grace. What still runs after that is returned.
+func (s *shift) end(lost error) (running <-chan struct{}) {
+	s.endReading(ErrDrain)
+	close(s.stop)
+	worked := spawn(func() { // all but a write have returned
+		<-s.fed
+		if s.handled != nil {
+			<-s.handled
+		}
+		for page := range s.feed.pages {
+			s.r.settle(page)
+		}
+		s.endHandling(nil)
+	})
+	if !s.returned(worked, lost) {
+		s.endWriting(errAbandoned)
+		return spawn(func() {
+			<-worked
+			if s.written != nil {
+				<-s.written
+			}
+		})
+	}
+	if s.written != nil && !within(s.written, s.r.cfg().Stop.Grace) { // a store may refuse this row and take heartbeats
+		s.endWriting(ErrDrain)
+		<-s.written
+	}
+	s.endWriting(nil)
+	return nil
+}
+
+// returned tells whether the feed and the dispatcher returned in time.
+func (s *shift) returned(worked <-chan struct{}, lost error) bool {
+	if lost == nil {
+		if within(worked, s.r.cfg().Stop.Drain) {
+			return true
+		}
+		lost = ErrDrain
+	}
+	s.endHandling(lost)
+	return within(worked, s.r.cfg().Stop.Grace)
+}
+
+// spawn runs f in a goroutine and gives what is closed when it has returned.
+func spawn(f func()) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	return done
+}
+
+func within(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
