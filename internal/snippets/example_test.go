@@ -1,9 +1,12 @@
 package snippets_test
 
 import (
+	"expvar"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/ddblease"
 )
@@ -15,4 +18,16 @@ func tableMadeBeforehand(cfg aws.Config) lease.Store {
 	return leases
 }
 
-var _ = tableMadeBeforehand
+func metrics(cfg consumer.Config) consumer.Config {
+	counts := expvar.NewMap("orders-index")
+	cfg.Hooks = consumer.JoinHooks(cfg.Hooks, consumer.Hooks{
+		Handled: func(e consumer.Handled) { counts.Add("records", int64(e.Records)) },
+		Retried: func(consumer.Retried) { counts.Add("retries", 1) },
+		Gap:     func(consumer.Gap) { counts.Add("gaps", 1) },
+		Error:   func(consumer.Failed) { counts.Add("errors", 1) },
+		Lost:    func(e consumer.Lost) { counts.Add("shards lost: "+string(e.Reason), 1) },
+	})
+	return cfg
+}
+
+var _, _ = tableMadeBeforehand, metrics

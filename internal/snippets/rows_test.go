@@ -1,5 +1,197 @@
 package snippets_test
 
-import "path/filepath"
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/consumer/memsource"
+	"github.com/runnelhq/runnel/internal/awsstub"
+	"github.com/runnelhq/runnel/internal/markdown"
+	"github.com/runnelhq/runnel/lease"
+	"github.com/runnelhq/runnel/lease/ddblease"
+	"github.com/runnelhq/runnel/lease/memlease"
+)
 
 var operating = filepath.Join("docs", "operating.md")
+
+// incarnation is what a Kinesis stream has.
+const incarnation = "arn:aws:kinesis:us-east-1:123456789012:stream/orders@2026-11-20T09:00:00.000Z"
+
+// orders is a stream in memory that calls itself a Kinesis stream.
+type orders struct{ *memsource.Source }
+
+func (o orders) Stream(ctx context.Context) (consumer.Stream, error) {
+	st, err := o.Source.Stream(ctx)
+	st.Incarnation = incarnation
+	return st, err
+}
+
+func (o orders) own(ctx context.Context) consumer.Stream {
+	st, _ := o.Source.Stream(ctx) // it is never deleted
+	return st
+}
+
+func (o orders) Shards(ctx context.Context, _ consumer.Stream) iter.Seq2[consumer.Shard, error] {
+	return o.Source.Shards(ctx, o.own(ctx))
+}
+
+func (o orders) Pin(ctx context.Context, _ consumer.Stream, at checkpoint.Start) (checkpoint.Start, error) {
+	return o.Source.Pin(ctx, o.own(ctx), at)
+}
+
+func (o orders) Open(ctx context.Context, _ consumer.Stream, s consumer.Shard, at checkpoint.Start) (consumer.Reader, error) {
+	return o.Source.Open(ctx, o.own(ctx), s, at)
+}
+
+// shownRow is how the document shows a row.
+type shownRow struct {
+	Key     string          `json:"key"`
+	Version uint64          `json:"version"`
+	Value   json.RawMessage `json:"value"`
+}
+
+// The rows that the document shows are those that a consumer makes, but for random names, counters and times.
+func TestRows(t *testing.T) {
+	shown := map[string]markdown.Block{}
+	for _, b := range blocks(t) {
+		if b.File == operating && b.Lang == "json" {
+			shown[b.Heading] = b
+		}
+	}
+	real := map[string]any{}
+	for _, row := range rowsOfAConsumer(t) {
+		real[kind(t, row)] = shownRow{row.Key, row.Version, row.Value}
+		if kind(t, row) == "A member" {
+			real["An item of DynamoDB"] = item(t, row)
+		}
+	}
+	for heading, b := range shown {
+		if _, ok := real[heading]; !ok {
+			t.Errorf("%s: there is no row of the kind %q", b.At(), heading)
+		}
+	}
+	for heading, row := range real {
+		text, err := json.Marshal(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, ok := shown[heading]
+		if !ok {
+			t.Errorf("%s does not show %q, which is %s", operating, heading, text)
+			continue
+		}
+		if got, want := settled(t, []byte(b.Text)), settled(t, text); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %s is\n%v, and really\n%s", b.At(), heading, got, text)
+		}
+	}
+}
+
+// kind is the heading under which a row is shown.
+func kind(t *testing.T, row lease.Row) string {
+	t.Helper()
+	var v struct{ State, Owner string }
+	if err := json.Unmarshal(row.Value, &v); err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case regexp.MustCompile(`^W/`).MatchString(row.Key):
+		return "A session"
+	case regexp.MustCompile(`/M/`).MatchString(row.Key):
+		return "A member"
+	case regexp.MustCompile(`/A$`).MatchString(row.Key):
+		return "The application"
+	case v.State == "ended":
+		return "A shard that has ended"
+	}
+	return "A shard"
+}
+
+// rowsOfAConsumer are the rows that one worker makes on a stream with a shard that is split and a shard that is not.
+func rowsOfAConsumer(t *testing.T) (rows []lease.Row) {
+	synctest.Test(t, func(t *testing.T) {
+		source := memsource.New("orders", &memsource.Config{Shards: 2})
+		store := memlease.New()
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := consumer.New(consumer.Config{
+			Name: "orders-index", Worker: "orders-1", Source: orders{source}, Leases: store,
+			Handler: consumer.Each(func(context.Context, consumer.Record) error { return nil }),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		<-time.After(10 * time.Second)
+		for i := range 9 {
+			if _, _, err := source.Put(strconv.Itoa(i), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := source.Split(source.OpenShards()[0]); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Minute)
+		shards := map[string]lease.Row{}
+		for _, group := range []string{"W/", "orders-index/M/", "orders-index/", shardGroup} {
+			for row, err := range store.List(ctx, group, "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if group == shardGroup {
+					shards[row.Key[len(shardGroup):]] = row
+				} else {
+					rows = append(rows, row)
+				}
+			}
+		}
+		rows = append(rows, shards["shardId-000000000000"], shards["shardId-000000000001"])
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return rows
+}
+
+const shardGroup = "orders-index/S/arn:aws:kinesis:us-east-1:123456789012:stream%2Forders@2026-11-20T09:00:00.000Z/"
+
+// item is the row as ddblease writes it.
+func item(t *testing.T, row lease.Row) any {
+	t.Helper()
+	service := &awsstub.Service{Answer: func(awsstub.Call) awsstub.Answer { return awsstub.OK(struct{}{}) }}
+	row.Version, row.Cursor = 0, ""
+	if errs := ddblease.New(dynamodb.NewFromConfig(service.Config()), "runnel-leases", nil).Put(t.Context(), []lease.Row{row}); errs != nil {
+		t.Fatal(errs)
+	}
+	return service.Calls("PutItem")[0].In["Item"]
+}
+
+// settled replaces what is another at every time: the random part of a session's name, counters and times.
+func settled(t *testing.T, text []byte) any {
+	t.Helper()
+	for _, r := range []struct{ from, to string }{
+		{`-[0-9a-f]{32}`, "-RANDOM"},
+		{`"(version|hb|claims)": ?\d+`, `"$1":0`},
+		{`"started": ?"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`, `"started":""`},
+		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z-[0-9a-f]{8}`, "CURSOR"},
+	} {
+		text = regexp.MustCompile(r.from).ReplaceAll(text, []byte(r.to))
+	}
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return v
+}

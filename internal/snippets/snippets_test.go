@@ -152,4 +152,3 @@ func TestJSONIsReal(t *testing.T) {
 		}
 	}
 }
-
