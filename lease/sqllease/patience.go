@@ -16,17 +16,22 @@ var busy = backoff.Policy{Base: 2 * time.Millisecond, Cap: 100 * time.Millisecon
 // patiently calls f with a connection, again and again while another connection's lock is what keeps it, until ctx ends. f must leave nothing behind when it
 // fails so.
 func (s *Store) patiently(ctx context.Context, what string, f func(*sql.Conn) error) error {
+	var held error
 	for n := 1; ; n++ {
 		err := s.once(ctx, f)
 		if err == nil {
 			return nil
 		}
-		if !s.engine.locked(err) {
-			return s.fault(ctx, what, err)
+		if s.engine.locked(err) {
+			held = err
+			if backoff.Wait(ctx, busy.Delay(n)) == nil {
+				continue
+			}
 		}
-		if backoff.Wait(ctx, busy.Delay(n)) != nil {
-			return s.fault(ctx, what, fmt.Errorf("another connection holds the lock of the database, in %d attempts: %w", n, err))
+		if held != nil && ctx.Err() != nil { // err may be ctx's, from a driver that waits too
+			err = fmt.Errorf("another connection holds the lock of the database, in %d attempts: %w", n, held)
 		}
+		return s.fault(ctx, what, err)
 	}
 }
 

@@ -92,7 +92,7 @@ func (*sqlite) explain(err error) error {
 	case code&0xff == codeNotADB:
 		return fmt.Errorf("%w: the file is no SQLite database: %w", lease.ErrTable, err)
 	case code&0xff == codeError:
-		return fmt.Errorf("%w: if its tables are missing or were changed, Setup makes or names it", err)
+		return fmt.Errorf("%w: Setup makes and checks the tables", err)
 	}
 	return err
 }

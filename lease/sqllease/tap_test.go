@@ -1,0 +1,110 @@
+package sqllease_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"sync"
+	"testing"
+
+	"modernc.org/sqlite"
+)
+
+// tap stands between the pool and the driver, and sees each statement.
+type tap struct {
+	driver.Connector
+
+	mu         sync.Mutex
+	statements []string
+	before     func(conn driver.ExecerContext, query string) error // an error keeps the statement from the database
+	after      func(conn driver.ExecerContext, query string) error // an error hides its answer
+	instead    func(query string) string
+}
+
+// tapped opens a file through a tap.
+func tapped(t *testing.T, file string) (*tap, *sql.DB) {
+	t.Helper()
+	connector, err := sqlite.NewConnector("file:" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp := &tap{Connector: connector}
+	db := sql.OpenDB(tp)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return tp, db
+}
+
+// record begins to keep the statements.
+func (t *tap) record() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.statements = []string{}
+}
+
+func (t *tap) recorded() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.statements
+}
+
+func (t *tap) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := t.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &tapConn{conn.(sqliteConn), t}, nil
+}
+
+// sqliteConn is what a connection of the driver can do.
+type sqliteConn interface {
+	driver.Conn
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.SessionResetter
+	driver.Validator
+}
+
+type tapConn struct {
+	sqliteConn
+	tap *tap
+}
+
+func (c *tapConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return through(c, query, func(query string) (driver.Result, error) { return c.sqliteConn.ExecContext(ctx, query, args) })
+}
+
+func (c *tapConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return through(c, query, func(query string) (driver.Rows, error) { return c.sqliteConn.QueryContext(ctx, query, args) })
+}
+
+func through[T any](c *tapConn, query string, run func(string) (T, error)) (answer T, err error) {
+	t := c.tap
+	t.mu.Lock()
+	if t.statements != nil {
+		t.statements = append(t.statements, query)
+	}
+	before, after := t.before, t.after
+	if t.instead != nil {
+		query = t.instead(query)
+	}
+	t.mu.Unlock()
+	var none T
+	if before != nil {
+		if err := before(c.sqliteConn, query); err != nil {
+			return none, err
+		}
+	}
+	if answer, err = run(query); err != nil {
+		return none, err
+	}
+	if after != nil {
+		if err := after(c.sqliteConn, query); err != nil {
+			return none, err
+		}
+	}
+	return answer, nil
+}
