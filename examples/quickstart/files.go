@@ -48,11 +48,13 @@ func (f *fileBox) prepare(context.Context) error {
 	return nil
 }
 
+func (f *fileBox) path(shard int) string { return filepath.Join(f.dir, strconv.Itoa(shard)+".jsonl") }
+
 // resume reads what is there: the votes that a run has cast are the first ones of each file.
 func (f *fileBox) resume(context.Context) (func(v vote) (bool, error), error) {
 	var there [fileShards]*bufio.Scanner
 	for i := range there {
-		data, err := os.ReadFile(filepath.Join(f.dir, strconv.Itoa(i)+".jsonl"))
+		data, err := os.ReadFile(f.path(i))
 		if err != nil {
 			return nil, err
 		}

@@ -136,10 +136,11 @@ func (w *watch) snapshot(p progress, applied int) snapshot {
 	for _, m := range w.crew.members {
 		fate := ""
 		if !m.alive() {
-			fate = "ended"
-			if died, is := p.deaths[m.name]; is {
-				fate = fmt.Sprintf("died at %.0f s", died.Sub(w.begun).Seconds())
+			what := "ended"
+			if m == w.victim {
+				what = "killed"
 			}
+			fate = fmt.Sprintf("%s at %.0f s", what, m.at.Sub(w.begun).Seconds())
 		}
 		s.workers = append(s.workers, state{m.name, fate, shards[m.name], by[m.name]})
 	}
@@ -156,25 +157,34 @@ func (w *watch) announce(p progress) {
 	}
 }
 
-// strike kills the worker with the most shards once a third is applied, and enough is left for others to show that they go on.
+// strike kills the worker with the most shards once a third is applied, and enough is left for others to show that they go on. Until half is applied it
+// waits for every worker to have a shard, which takes some seconds if they did not start at the same time.
 func (w *watch) strike(ctx context.Context, p progress, applied int) error {
 	if !w.kill || applied < w.third {
 		return nil
 	}
-	w.kill = false
 	if w.run.Records-applied < w.rest {
+		w.kill = false
 		w.event("no worker is killed: the rest was applied before it could be")
 		return nil
 	}
 	shards, _ := p.held()
+	shared := true
 	for _, m := range w.crew.members {
-		if m.alive() && len(shards[m.name]) > 0 && (w.victim == nil || len(shards[m.name]) > len(shards[w.victim.name])) {
+		n := len(shards[m.name])
+		switch {
+		case !m.alive():
+		case n == 0:
+			shared = false
+		case w.victim == nil || n > len(shards[w.victim.name]):
 			w.victim = m
 		}
 	}
-	if w.victim == nil { // all have died: ended says so
+	if w.victim == nil || !shared && applied < w.third+w.rest/2 {
+		w.victim = nil
 		return nil
 	}
+	w.kill = false
 	at := time.Now()
 	if err := w.victim.kill(); err != nil {
 		return fmt.Errorf("kill %s: %w", w.victim.name, err)
