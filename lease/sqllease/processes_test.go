@@ -122,7 +122,7 @@ func beMaker(ctx context.Context, file string) error {
 }
 
 func TestManyProcessesSetUpOneNewFile(t *testing.T) {
-	for range 5 {
+	for range 3 {
 		file := newFile(t)
 		var makers []*process
 		for range 8 {
@@ -254,7 +254,7 @@ func beWriter(ctx context.Context, file string) error {
 }
 
 func TestAKilledProcessLeavesNothingHalfAndLosesNothing(t *testing.T) {
-	for range 12 {
+	for range 8 {
 		s, _, file := newStore(t)
 		p := start(t, "writer", file)
 		p.line(t)

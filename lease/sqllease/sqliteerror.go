@@ -1,6 +1,7 @@
 package sqllease
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -31,33 +32,31 @@ const (
 func resultCode(err error) int {
 	for ; err != nil; err = errors.Unwrap(err) {
 		v := reflect.ValueOf(err)
-		for _, name := range []string{"ExtendedCode", "Code"} {
-			if code := number(v, name); code > 0 {
+		for _, method := range []reflect.Value{v.MethodByName("ExtendedCode"), v.MethodByName("Code")} {
+			if !method.IsValid() || method.Type().NumIn() != 0 || method.Type().NumOut() != 1 {
+				continue
+			}
+			if code := integer(method.Call(nil)[0]); code > 0 {
 				return code
 			}
+		}
+		if v = reflect.Indirect(v); v.Kind() != reflect.Struct {
+			continue
+		}
+		if code := cmp.Or(integer(v.FieldByName("ExtendedCode")), integer(v.FieldByName("Code"))); code > 0 {
+			return code
 		}
 	}
 	return 0
 }
 
-// number is the integer that a value has as a method or a field of that name, or 0.
-func number(v reflect.Value, name string) int {
-	var n reflect.Value
-	if m := v.MethodByName(name); m.IsValid() {
-		if t := m.Type(); t.NumIn() != 0 || t.NumOut() != 1 {
-			return 0
-		}
-		n = m.Call(nil)[0]
-	} else if v = reflect.Indirect(v); v.Kind() == reflect.Struct {
-		n = v.FieldByName(name)
-	}
+// integer is the value of v if it is of any integer type, or 0.
+func integer(v reflect.Value) int {
 	switch {
-	case !n.IsValid():
-		return 0
-	case n.CanInt():
-		return int(n.Int())
-	case n.CanUint():
-		return int(n.Uint()) //nolint:gosec // a code
+	case v.CanInt():
+		return int(v.Int())
+	case v.CanUint():
+		return int(v.Uint()) //nolint:gosec // a code
 	}
 	return 0
 }

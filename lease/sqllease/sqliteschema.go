@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/runnelhq/runnel/lease"
@@ -115,8 +117,8 @@ func (e *sqlite) missing(ctx context.Context, conn *sql.Conn) (string, error) {
 		if want := "grp BINARY, name BINARY"; rows.key != want {
 			faults = append(faults, fmt.Sprintf("the primary key of %q is (%s); want (%s)", e.table, rows.key, want))
 		}
-		for name, columns := range rows.unique {
-			faults = append(faults, fmt.Sprintf("index %q of %q wants (%s) unique", name, e.table, columns))
+		for _, name := range slices.Sorted(maps.Keys(rows.unique)) {
+			faults = append(faults, fmt.Sprintf("index %q of %q wants (%s) unique", name, e.table, rows.unique[name]))
 		}
 	}
 	index := rows.indexes[strings.ToLower(e.changes)]

@@ -1,0 +1,72 @@
+package sqllease
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"testing"
+)
+
+// The errors of three drivers, in their shapes.
+type (
+	moderncError struct{ code int }
+
+	mattnCode     int
+	mattnExtended int
+	mattnError    struct {
+		Code         mattnCode
+		ExtendedCode mattnExtended
+		SystemErrno  syscall.Errno
+	}
+
+	ncrucesCode     uint8
+	ncrucesExtended uint16
+	ncrucesError    struct{ code uint32 }
+
+	// Of other databases and services.
+	textCode   struct{ Code string }
+	textMethod struct{}
+	askedCode  struct{}
+)
+
+func (*moderncError) Error() string { return "modernc" }
+func (e *moderncError) Code() int   { return e.code }
+
+func (mattnError) Error() string { return "mattn" }
+
+func (*ncrucesError) Error() string                   { return "ncruces" }
+func (e *ncrucesError) Code() ncrucesCode             { return ncrucesCode(e.code) }
+func (e *ncrucesError) ExtendedCode() ncrucesExtended { return ncrucesExtended(e.code) }
+
+func (textCode) Error() string   { return "text" }
+func (textMethod) Error() string { return "text" }
+func (textMethod) Code() string  { return "5" }
+func (askedCode) Error() string  { return "asked" }
+func (askedCode) Code(int) int   { return 5 }
+
+func TestResultCodesOfThreeDrivers(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{&moderncError{517}, 517},
+		{mattnError{Code: 5, ExtendedCode: 517}, 517},
+		{mattnError{Code: 5}, 5},
+		{&mattnError{Code: 5}, 5},
+		{&ncrucesError{517}, 517},
+		{fmt.Errorf("wrapped: %w", mattnError{Code: 8}), 8},
+		{fmt.Errorf("twice: %w", fmt.Errorf("wrapped: %w", &ncrucesError{6})), 6},
+		{textCode{"5"}, 0},
+		{textMethod{}, 0},
+		{askedCode{}, 0},
+		{errors.New("plain"), 0},
+		{io.EOF, 0},
+		{syscall.ENOENT, 0},
+		{nil, 0},
+	} {
+		if got := resultCode(c.err); got != c.want {
+			t.Errorf("%T %v: %d; want %d", c.err, c.err, got, c.want)
+		}
+	}
+}
