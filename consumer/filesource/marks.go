@@ -45,8 +45,9 @@ func (s *Source) Pin(ctx context.Context, st consumer.Stream, at checkpoint.Star
 		}
 	}
 	m.At = time.Now().Round(0).UTC() // after the last of the ends: what they cover was there by now
-	if err := s.dir.add(m); err != nil && !unwritable(err) {
-		return checkpoint.Start{}, s.errorf("mark where LATEST is: %w", err)
+	// Without a mark the files' own times tell what is older, but producers' times do not: a line may be written long after its own time.
+	if err := s.dir.add(m); err != nil && (!unwritable(err) || s.cfg.TimeField != "") {
+		return checkpoint.Start{}, s.errorf("mark where LATEST is: let this process write to the directory, or start at a time: %w", err)
 	}
 	return checkpoint.AtTime(m.At), s.same(st)
 }

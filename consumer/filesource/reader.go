@@ -189,10 +189,8 @@ func (r *reader) read(now state, w consumer.Want) error {
 	switch {
 	case now.end < r.at:
 		return fmt.Errorf("%w: it has %d bytes and was read up to byte %d", ErrRewritten, now.end, r.at)
-	case now.end == r.at && now.closed && !now.whole():
-		return now.fault()
 	case now.end == r.at:
-		return nil
+		return now.fault()
 	}
 	f, err := os.Open(r.path())
 	if err != nil {
@@ -221,6 +219,9 @@ func (r *reader) read(now state, w consumer.Want) error {
 			size *= 4
 			continue
 		}
+		if last == 0 {
+			return now.fault()
+		}
 		r.ahead = b[:last:last]
 		return r.findNewest(f)
 	}
@@ -245,7 +246,7 @@ func (r *reader) chunk(f io.ReaderAt, size int64) ([]byte, error) {
 // findNewest finds the time of the file's newest record, if records have one.
 func (r *reader) findNewest(f io.ReaderAt) error {
 	r.newest = time.Time{}
-	if r.source.cfg.TimeField == "" || len(r.ahead) == 0 {
+	if r.source.cfg.TimeField == "" {
 		return nil
 	}
 	b := r.ahead
@@ -267,14 +268,6 @@ func (r *reader) findNewest(f io.ReaderAt) error {
 func (r *reader) own(line []byte) time.Time {
 	value, _ := field(line, r.source.cfg.TimeField)
 	return instant(value)
-}
-
-// fault is why a closed shard has not ended, though all that its file has of it was given.
-func (s state) fault() error {
-	if s.size > s.said {
-		return fmt.Errorf("%w: it was closed with %d bytes and has %d: append to another shard, and cut this one to its size", ErrAfterEnd, s.said, s.size)
-	}
-	return fmt.Errorf("it was closed with %d bytes and has %d: it was cut, or is still being copied", s.said, s.size)
 }
 
 func (r *reader) tooLong(at int64) error {

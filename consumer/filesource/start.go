@@ -102,17 +102,29 @@ type state struct {
 	size     int64 // of the file
 	end      int64 // of what belongs to the shard: less than size if the marker says less
 	said     int64 // what the marker says; negative: nothing
-	closed   bool
+	closed   bool  // nothing will be added to what belongs to the shard
 	modified time.Time
+}
+
+func stateOf(m marker, info fs.FileInfo) state {
+	s := state{size: info.Size(), end: info.Size(), said: m.size, modified: info.ModTime()}
+	if m.size >= 0 {
+		s.end = min(s.size, m.size)
+	}
+	s.closed = m.closed && s.size >= m.size
+	return s
 }
 
 // whole tells whether the file holds all of a closed shard, and no more.
 func (s state) whole() bool { return s.closed && (s.said < 0 || s.said == s.size) }
 
-func stateOf(m marker, info fs.FileInfo) state {
-	s := state{size: info.Size(), end: info.Size(), said: m.size, closed: m.closed, modified: info.ModTime()}
-	if m.size >= 0 {
-		s.end = min(s.size, m.size)
+// fault is why a shard that has a marker has not ended, though all that its file has of it was given.
+func (s state) fault() error {
+	switch {
+	case s.said < 0 || s.said == s.size:
+		return nil
+	case s.size > s.said:
+		return fmt.Errorf("%w: it was closed with %d bytes and has %d: append to another shard, and cut this one to its size", ErrAfterEnd, s.said, s.size)
 	}
-	return s
+	return fmt.Errorf("it was closed with %d bytes and has %d: it was cut, or is still being copied", s.said, s.size)
 }

@@ -1,0 +1,96 @@
+package filesource_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/consumer"
+)
+
+// mustWait reports it if f does not take so long, or up to a tenth more.
+func mustWait(t *testing.T, want time.Duration, f func()) {
+	t.Helper()
+	began := time.Now()
+	f()
+	if took := time.Since(began); took < want || took > want+want/10 {
+		t.Errorf("it took %v, want %v or up to a tenth more", took, want)
+	}
+}
+
+func TestAnIdleFileIsLookedAtEverLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t)
+		s.cfg.Busy, s.cfg.Idle = 0, 0 // the defaults
+		s.write("a.jsonl", "one\n")
+		r := s.open("a", checkpoint.Start{})
+		mustWait(t, 0, func() { s.mustGive(r, "one") })
+		for _, ms := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
+			mustWait(t, ms*time.Millisecond, func() { s.mustGive(r) })
+		}
+		s.add("a.jsonl", "two\n")
+		mustWait(t, time.Second, func() { s.mustGive(r, "two") })
+		mustWait(t, 10*time.Millisecond, func() { s.mustGive(r) })
+	})
+}
+
+func TestAFileWithMoreIsReadOnAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t)
+		s.cfg.Busy = time.Second
+		s.cfg.Idle = time.Second
+		s.write("a.jsonl", strings.Repeat(strings.Repeat("x", 99)+"\n", 30_000))
+		s.write("a.end", "")
+		r := s.open("a", checkpoint.Start{})
+		mustWait(t, 0, func() {
+			for n := 0; ; {
+				p := s.page(r, consumer.Want{Records: 1000})
+				n += len(p.Records)
+				if p.End {
+					if n != 30_000 {
+						t.Errorf("it ended after %d records", n)
+					}
+					return
+				}
+			}
+		})
+	})
+}
+
+func TestAFaultyFileIsLookedAtEverLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t)
+		s.cfg.Busy, s.cfg.Idle = time.Second, 4*time.Second
+		s.write("a.jsonl", "one\n")
+		r := s.open("a", after(4))
+		s.write("a.jsonl", "")
+		for _, wait := range []time.Duration{0, 2 * time.Second, 4 * time.Second, 4 * time.Second} {
+			mustWait(t, wait, func() {
+				if p, err := r.Next(t.Context(), consumer.Want{}); err == nil {
+					t.Errorf("the page has %q", lines(p))
+				}
+			})
+		}
+	})
+}
+
+func TestNextReturnsAtOnceWhenItsContextEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t)
+		s.cfg.Busy, s.cfg.Idle = time.Hour, time.Hour
+		s.write("a.jsonl", "one\n")
+		r := s.open("a", checkpoint.Start{})
+		s.mustGive(r, "one")
+		ctx, cancel := contextWithCause(t)
+		stop := time.AfterFunc(time.Second, cancel)
+		defer stop.Stop()
+		mustWait(t, time.Second, func() {
+			_, err := r.Next(ctx, consumer.Want{})
+			mustBe(t, err, errStopped)
+		})
+		s.add("a.jsonl", "two\n")
+		s.mustGive(r, "two")
+	})
+}
