@@ -51,23 +51,38 @@ func (f *feed) run(ctx context.Context) {
 
 // read opens the shard and hands its pages over; nil after the last one.
 func (f *feed) read(ctx context.Context) error {
-	rd, err := f.r.source().Open(ctx, f.r.stream, f.r.lease.Shard(), f.start)
+	rd, err := f.open(ctx)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", f.start, err)
+		return f.at("open", err)
 	}
-	defer func() {
-		if err := rd.Close(); err != nil {
-			f.r.failed(fmt.Errorf("consumer: shard %s: close its reader: %w", f.r.lease.Shard().ID, err))
-		}
-	}()
+	defer f.close(rd)
 	for {
-		page, err := f.next(ctx, rd)
-		if err != nil {
-			return fmt.Errorf("read after %s: %w", f.start, err)
+		over, err := f.pass(ctx, rd)
+		if over || err != nil {
+			return err
 		}
-		if f.hand(ctx, page); page.End || ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	}
+}
+
+func (f *feed) open(ctx context.Context) (Reader, error) {
+	return f.r.source().Open(ctx, f.r.stream, f.r.lease.Shard(), f.start)
+}
+
+// pass reads a page and hands it over. It tells whether it was the last one. What waits in it has a small stack: an idle shard costs little more.
+func (f *feed) pass(ctx context.Context, rd Reader) (last bool, err error) {
+	page, err := f.next(ctx, rd)
+	if err != nil {
+		return false, f.at("read after", err)
+	}
+	f.hand(ctx, page)
+	return page.End, context.Cause(ctx)
+}
+
+func (f *feed) at(op string, err error) error { return fmt.Errorf("%s %s: %w", op, f.start, err) }
+
+func (f *feed) close(rd Reader) {
+	if err := rd.Close(); err != nil {
+		f.r.failed(fmt.Errorf("consumer: shard %s: close its reader: %w", f.r.lease.Shard().ID, err))
 	}
 }
 

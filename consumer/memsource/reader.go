@@ -25,6 +25,7 @@ type reader struct {
 	start   checkpoint.Start
 	cursor  cursor
 	through checkpoint.Position
+	idle    *time.Timer // stopped; a shard without records leaves no garbage
 	closed  bool
 }
 
@@ -63,8 +64,8 @@ func (r *reader) Next(ctx context.Context, w consumer.Want) (consumer.Page, erro
 	if err := r.ask(ctx); err != nil {
 		return consumer.Page{}, err
 	}
-	idle := time.NewTimer(r.source.cfg.Poll)
-	defer idle.Stop()
+	r.idle.Reset(r.source.cfg.Poll)
+	defer r.idle.Stop()
 	for waited := false; ; {
 		page, changed, err := r.page(w)
 		if err != nil || changed == nil || waited {
@@ -72,7 +73,7 @@ func (r *reader) Next(ctx context.Context, w consumer.Want) (consumer.Page, erro
 		}
 		select {
 		case <-changed:
-		case <-idle.C:
+		case <-r.idle.C:
 			waited = true
 		case <-ctx.Done():
 			return consumer.Page{}, context.Cause(ctx)
@@ -115,19 +116,18 @@ func (r *reader) page(w consumer.Want) (p consumer.Page, changed <-chan struct{}
 	if r.cursor.index < sh.trimmed {
 		return consumer.Page{}, nil, sh.gone(r.through)
 	}
-	before := *r
-	p = r.take(sh, bound(w, s.cfg))
+	before, at := r.through, r.cursor
+	r.take(sh, bound(w, s.cfg), &p)
 	if n := s.short(r.shard, len(p.Records)); n < len(p.Records) {
-		*r = before
-		p = r.take(sh, bound(consumer.Want{Records: n, Bytes: w.Bytes}, s.cfg))
+		r.through, r.cursor = before, at
+		r.take(sh, bound(consumer.Want{Records: n, Bytes: w.Bytes}, s.cfg), &p)
 	}
-	lend(&p)
 	if sh.closed && r.cursor.index == sh.trimmed+len(sh.entries) {
 		p.End = true
 		p.Children = s.hide(OpNext, r.shard, sh.continuations())
 		return p, nil, nil
 	}
-	if p.Through == before.through {
+	if p.Through == before {
 		changed = sh.changed
 	}
 	return p, changed, nil
@@ -144,11 +144,12 @@ func bound(w consumer.Want, c Config) consumer.Want {
 	return w
 }
 
-// take moves the reader over as many records as fit into a page, and over aggregates of none. The caller holds the source's mutex.
-func (r *reader) take(sh *shard, w consumer.Want) consumer.Page {
-	var p consumer.Page
+// take moves the reader over as many records as fit into a page, and over aggregates of none, and makes the page of them. The caller holds the source's mutex.
+func (r *reader) take(sh *shard, w consumer.Want, p *consumer.Page) {
+	*p = consumer.Page{}
+	var held int
 	for r.cursor.index < sh.trimmed+len(sh.entries) {
-		e := sh.entries[r.cursor.index-sh.trimmed]
+		e := &sh.entries[r.cursor.index-sh.trimmed]
 		if r.cursor.sub == len(e.data) {
 			r.through = e.last()
 			r.cursor = cursor{index: r.cursor.index + 1}
@@ -156,33 +157,32 @@ func (r *reader) take(sh *shard, w consumer.Want) consumer.Page {
 		}
 		data := e.data[r.cursor.sub]
 		size := int64(recordSize + len(e.key) + len(data))
-		if n := len(p.Records); n == w.Records || n > 0 && p.Bytes+size > w.Bytes {
+		n := len(p.Records)
+		if n == w.Records || n > 0 && p.Bytes+size > w.Bytes {
 			break
+		}
+		if n == 0 {
+			p.Records = make([]consumer.Record, 0, min(w.Records, sh.trimmed+len(sh.entries)-r.cursor.index))
 		}
 		r.cursor.sub++
 		r.through = e.position(r.cursor.sub)
+		held += len(data)
 		p.Bytes += size
 		p.Behind = sh.entries[len(sh.entries)-1].arrived.Sub(e.arrived)
-		p.Records = append(p.Records, consumer.Record{
-			Stream:   r.stream.Incarnation,
-			Shard:    sh.id,
-			Key:      e.key,
-			Position: r.through,
-			Arrived:  e.arrived,
-			Data:     data,
-		})
+		p.Records = append(p.Records, consumer.Record{})
+		rec := &p.Records[n]
+		rec.Stream, rec.Shard, rec.Key, rec.Position, rec.Arrived, rec.Data = r.stream.Incarnation, sh.id, e.key, r.through, e.arrived, data
 	}
-	p.Through = r.through
-	return p
+	r.lend(p, held)
 }
 
-// lend copies the data of p into a buffer that is p's until it is released.
-func lend(p *consumer.Page) {
-	total := 0
-	for _, rec := range p.Records {
-		total += len(rec.Data)
+// lend ends a page: it copies its data, which is so long, into a buffer that is the page's until it is released.
+func (r *reader) lend(p *consumer.Page, held int) {
+	p.Through = r.through
+	if len(p.Records) == 0 {
+		return
 	}
-	buffer := make([]byte, 0, total)
+	buffer := make([]byte, 0, held)
 	for i := range p.Records {
 		at := len(buffer)
 		buffer = append(buffer, p.Records[i].Data...)

@@ -32,26 +32,26 @@ type shard struct {
 	parents  []string
 	children []*shard
 	closed   bool
-	entries  []entry       // what is held
-	trimmed  int           // how many entries were trimmed before those
-	horizon  string        // the sequence number of the last of them
-	changed  chan struct{} // closed and replaced when the shard changes
+	entries  []entry             // what is held
+	trimmed  int                 // how many entries were trimmed before those
+	horizon  checkpoint.Position // of the last of them
+	changed  chan struct{}       // closed and replaced when the shard changes
 }
 
 // entry is one stored record, or an aggregate of several.
 type entry struct {
-	seq       string
+	at        checkpoint.Position // of the whole
 	key       string
 	arrived   time.Time
 	data      [][]byte
 	aggregate bool
 }
 
-func (e entry) position(n int) checkpoint.Position {
+func (e *entry) position(n int) checkpoint.Position {
 	if !e.aggregate || n == 0 {
-		return mustSequence(e.seq)
+		return e.at
 	}
-	p, err := checkpoint.Aggregated(e.seq, uint32(n))
+	p, err := checkpoint.Aggregated(e.at.Sequence(), uint32(n))
 	if err != nil {
 		panic(err) // a sequence number of ours
 	}
@@ -59,7 +59,7 @@ func (e entry) position(n int) checkpoint.Position {
 }
 
 // last is the position at which nothing of e is left.
-func (e entry) last() checkpoint.Position { return e.position(len(e.data)) }
+func (e *entry) last() checkpoint.Position { return e.position(len(e.data)) }
 
 func mustSequence(seq string) checkpoint.Position {
 	p, err := checkpoint.Sequence(seq)
@@ -119,11 +119,11 @@ func (sh *shard) after(p checkpoint.Position) (cursor, error) {
 	if err != nil {
 		return cursor{}, never
 	}
-	if sh.horizon != "" && !mustSequence(sh.horizon).Before(seq) {
+	if !sh.horizon.Before(seq) {
 		return cursor{}, sh.gone(p)
 	}
-	i := sort.Search(len(sh.entries), func(i int) bool { return !mustSequence(sh.entries[i].seq).Before(seq) })
-	if i == len(sh.entries) || mustSequence(sh.entries[i].seq) != seq {
+	i := sort.Search(len(sh.entries), func(i int) bool { return !sh.entries[i].at.Before(seq) })
+	if i == len(sh.entries) || sh.entries[i].at != seq {
 		return cursor{}, never
 	}
 	e, sub := sh.entries[i], int(p.Aggregated())

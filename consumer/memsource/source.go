@@ -21,7 +21,7 @@ type Config struct {
 	Shards      int           // open shards of a new stream; default 1
 	PageRecords int           // the most records of a page; default 1,000
 	PageBytes   int64         // the most bytes of a page; default 1 MiB. A single record may be larger
-	Poll        time.Duration // how long Next waits for a record before it gives an empty page; default 1 s
+	Poll        time.Duration // how long Next waits for a record before it gives an empty page; default 2 s
 	Retention   time.Duration // what Stream reports; default 24 h. Records go by Trim only
 	Unordered   bool          // Stream reports that the records of a key have no order
 }
@@ -34,7 +34,7 @@ func (c *Config) orDefaults() Config {
 	d.Shards = orDefault(d.Shards, 1)
 	d.PageRecords = orDefault(d.PageRecords, 1000)
 	d.PageBytes = orDefault(d.PageBytes, 1<<20)
-	d.Poll = orDefault(d.Poll, time.Second)
+	d.Poll = orDefault(d.Poll, 2*time.Second)
 	d.Retention = orDefault(d.Retention, 24*time.Hour)
 	return d
 }
@@ -53,9 +53,11 @@ type Source struct {
 
 	mu     sync.Mutex
 	made   int      // how many streams have had the name
+	now    string   // the incarnation of the last of them
 	state  state    // of the last of them
 	shards []*shard // in the order of their creation; vanished ones are gone
-	count  int      // shards created, vanished ones too
+	byID   map[string]*shard
+	count  int // shards created, vanished ones too
 	slots  [slots]*shard
 	seq    *big.Int // the last sequence number given
 	puts   int64
@@ -80,7 +82,8 @@ func New(name string, cfg *Config) *Source {
 // begin makes a new incarnation. The caller holds mu, or is New.
 func (s *Source) begin() {
 	s.made++
-	s.state, s.shards, s.count = enabled, nil, 0
+	s.now = fmt.Sprintf("mem:%s:%d", s.name, s.made)
+	s.state, s.shards, s.byID, s.count = enabled, nil, make(map[string]*shard), 0
 	for range s.cfg.Shards {
 		s.add(nil)
 	}
@@ -89,15 +92,13 @@ func (s *Source) begin() {
 	}
 }
 
-func (s *Source) incarnation() string { return fmt.Sprintf("mem:%s:%d", s.name, s.made) }
-
 // held is the error of a call about st, nil if st can be read. The caller holds mu.
 func (s *Source) held(st consumer.Stream) error {
 	if s.state == deleted {
 		return fmt.Errorf("memsource: stream %s was deleted: %w", s.name, consumer.ErrNoStream)
 	}
-	if st.Incarnation != s.incarnation() {
-		return fmt.Errorf("memsource: stream %s is %s now, not %s: %w", s.name, s.incarnation(), st.Incarnation, consumer.ErrNoStream)
+	if st.Incarnation != s.now {
+		return fmt.Errorf("memsource: stream %s is %s now, not %s: %w", s.name, s.now, st.Incarnation, consumer.ErrNoStream)
 	}
 	return nil
 }
@@ -114,7 +115,7 @@ func (s *Source) Stream(ctx context.Context) (consumer.Stream, error) {
 	}
 	return consumer.Stream{
 		Name:        s.name,
-		Incarnation: s.incarnation(),
+		Incarnation: s.now,
 		Retention:   s.cfg.Retention,
 		KeyOrder:    !s.cfg.Unordered,
 	}, nil
@@ -169,7 +170,8 @@ func (s *Source) Pin(ctx context.Context, st consumer.Stream, at checkpoint.Star
 
 // Open begins to read a shard. Besides the errors of [consumer.Source], a position that the shard never had is one.
 func (s *Source) Open(ctx context.Context, st consumer.Stream, sh consumer.Shard, at checkpoint.Start) (consumer.Reader, error) {
-	r := &reader{source: s, stream: st, shard: sh.ID, start: at}
+	r := &reader{source: s, stream: st, shard: sh.ID, start: at, idle: time.NewTimer(s.cfg.Poll)}
+	r.idle.Stop()
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
@@ -185,10 +187,8 @@ func (s *Source) find(st consumer.Stream, id string) (*shard, error) {
 }
 
 func (s *Source) shard(id string) (*shard, error) {
-	for _, sh := range s.shards {
-		if sh.id == id {
-			return sh, nil
-		}
+	if sh := s.byID[id]; sh != nil {
+		return sh, nil
 	}
 	return nil, fmt.Errorf("memsource: stream %s has no shard %q: %w", s.name, id, consumer.ErrNoShard)
 }

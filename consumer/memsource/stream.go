@@ -18,6 +18,7 @@ func (s *Source) add(parents []*shard) *shard {
 		p.children = append(p.children, sh)
 	}
 	s.shards = append(s.shards, sh)
+	s.byID[sh.id] = sh
 	return sh
 }
 
@@ -80,7 +81,7 @@ func (s *Source) put(sh *shard, e entry) (checkpoint.Position, error) {
 	}
 	s.puts++
 	s.seq.Add(s.seq, big.NewInt(1+s.puts*7%23))
-	e.seq, e.arrived = s.seq.String(), time.Now().Round(0)
+	e.at, e.arrived = mustSequence(s.seq.String()), time.Now().Round(0)
 	data := make([][]byte, len(e.data))
 	for i, d := range e.data {
 		data[i] = bytes.Clone(d)
@@ -177,14 +178,14 @@ func (s *Source) Trim(shard string, through checkpoint.Position) error {
 		return err
 	}
 	for len(sh.entries) > 0 {
-		e := sh.entries[0]
-		whole := e.seq == through.Sequence() && through.Aggregated() == 0
+		e := &sh.entries[0]
+		whole := e.at == through
 		if !whole && through.Before(e.last()) {
 			break
 		}
 		sh.entries = sh.entries[1:]
 		sh.trimmed++
-		sh.horizon = e.seq
+		sh.horizon = e.at
 	}
 	sh.wake()
 	return nil
@@ -198,6 +199,7 @@ func (s *Source) Vanish(shard string) error {
 	for i, sh := range s.shards {
 		if sh.id == shard {
 			s.shards = append(s.shards[:i:i], s.shards[i+1:]...)
+			delete(s.byID, shard)
 			sh.closed = true
 			sh.wake()
 			return nil

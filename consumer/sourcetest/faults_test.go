@@ -199,8 +199,9 @@ func pageFaults() []fault {
 					at += n
 				}
 			}
-			before := p.Release
-			p.Release = func() { clear(buffer); before() }
+			if before := p.Release; before != nil {
+				p.Release = func() { clear(buffer); before() }
+			}
 		}),
 		inNext("gives each page twice", "Held/EverythingOnce", "positions rise strictly", func(r *bentReader, ctx context.Context, w consumer.Want) (consumer.Page, error) {
 			if r.calls%2 == 0 {
