@@ -29,7 +29,9 @@ import (
 
 var stack *localstack.Stack
 
-func TestMain(m *testing.M) { os.Exit(stacktest.Run(m, &stack)) }
+func TestMain(m *testing.M) {
+	os.Exit(stacktest.Run(m, &stack)) //nolint:forbidigo // the only way to say that the stack could not be had
+}
 
 // The commands of the AWS CLI in each document succeed in their order. They are sent as the CLI sends them; the streams and tables have names of the
 // test's own. What no command before has made – a lease table that the library makes, say – is there beforehand.

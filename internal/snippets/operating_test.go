@@ -13,18 +13,18 @@ import (
 )
 
 // same tells what two lists of names do not have in common.
-func same(t *testing.T, what string, documented, real []string) {
+func same(t *testing.T, what string, documented, there []string) {
 	t.Helper()
-	if len(real) == 0 {
+	if len(there) == 0 {
 		t.Errorf("the code has no %s: nothing is compared", what)
 	}
-	for _, name := range real {
+	for _, name := range there {
 		if !slices.Contains(documented, name) {
 			t.Errorf("%s does not explain the %s %q: give it a row", operating, what, name)
 		}
 	}
 	for _, name := range documented {
-		if !slices.Contains(real, name) {
+		if !slices.Contains(there, name) {
 			t.Errorf("%s explains the %s %q, which is not there any longer", operating, what, name)
 		}
 	}

@@ -26,7 +26,7 @@ func TestPolicies(t *testing.T) {
 		"Lease table, made beforehand": without(leases, "dynamodb:CreateTable"),
 		// On AWS it makes no stream and no table.
 		"Producer": without(operations(t, "examples/quickstart"), append(tables, "kinesis:CreateStream", "kinesis:DescribeStream", "dynamodb:CreateTable")...),
-		"Demo":     slices.Compact(slices.Sorted(slices.Values(slices.Concat(streams, tables, leases, operations(t, "examples/demo"))))),
+		"Demo":     slices.Compact(slices.Sorted(slices.Values(slices.Concat(streams, tables, leases, operations(t, "examples/demo"), operations(t, "examples/quickstart"))))),
 	}
 	for heading, policy := range documented {
 		want, ok := parts[heading]

@@ -70,19 +70,19 @@ func TestRows(t *testing.T) {
 			shown[b.Heading] = b
 		}
 	}
-	real := map[string]any{}
+	made := map[string]any{}
 	for _, row := range rowsOfAConsumer(t) {
-		real[kind(t, row)] = shownRow{row.Key, row.Version, row.Value}
+		made[kind(t, row)] = shownRow{row.Key, row.Version, row.Value}
 		if kind(t, row) == "A member" {
-			real["An item of DynamoDB"] = item(t, row)
+			made["An item of DynamoDB"] = item(t, row)
 		}
 	}
 	for heading, b := range shown {
-		if _, ok := real[heading]; !ok {
+		if _, ok := made[heading]; !ok {
 			t.Errorf("%s: there is no row of the kind %q", b.At(), heading)
 		}
 	}
-	for heading, row := range real {
+	for heading, row := range made {
 		text, err := json.Marshal(row)
 		if err != nil {
 			t.Fatal(err)

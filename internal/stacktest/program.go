@@ -78,12 +78,18 @@ func (p *Program) Stop(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
+	p.Wait(t)
+}
+
+// Wait waits for the end, which must be a success.
+func (p *Program) Wait(t *testing.T) {
+	t.Helper()
 	late := time.NewTimer(Limit)
 	defer late.Stop()
 	select {
 	case <-p.done:
 	case <-late.C:
-		t.Fatalf("the program still runs %v after SIGTERM", Limit)
+		t.Fatalf("the program still runs after %v", Limit)
 	}
 	if p.err != nil {
 		t.Fatalf("the program ended with %v", p.err)
