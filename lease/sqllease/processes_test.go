@@ -29,6 +29,7 @@ var roles = map[string]func(ctx context.Context, file string) error{
 	"racer":  beRacer,
 	"writer": beWriter,
 	"stuck":  beStuck,
+	"worker": beWorker,
 }
 
 // process is another process. It does its part when it may, and says so on its standard output.
