@@ -1,125 +1,90 @@
-// The demo consumes a real Kinesis stream and the changes of a real DynamoDB table with three worker processes, kills one of them in the
-// middle of its work, and checks that nothing is missing:
+// Demo runs the quickstart on the real services: it starts Kinesis and DynamoDB, and has the same three workers
+// count votes from a stream of four shards and from the changes of a table, with one of them killed in the middle:
 //
 //	go run ./examples/demo
 //
-// The services are those of package localstack: the endpoints named in the environment, LocalStack in Docker or natively, or its engines.
+// The services are those of package localstack: the endpoints named in the environment, LocalStack in Docker or natively, or its engines. Flags are
+// handed to the quickstart, such as -records 20000.
 package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
-	"sync/atomic"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/runnelhq/runnel/localstack"
 )
 
-// options are the flags. The parent hands those of the worker to its children.
-type options struct {
-	records int
-	changes int
-	workers int
-	kill    bool
-
-	worker        string
-	stream, table string
-}
-
 func main() {
-	var o options
-	flag.IntVar(&o.records, "records", 4_000, "records to put into the Kinesis stream")
-	flag.IntVar(&o.changes, "changes", 2_000, "changes to make to the DynamoDB table")
-	flag.IntVar(&o.workers, "workers", 3, "worker processes")
-	flag.BoolVar(&o.kill, "kill", true, "kill a worker with SIGKILL in the middle")
-	flag.StringVar(&o.worker, "worker", "", "run as the worker of this name (the demo starts its workers so)")
-	flag.StringVar(&o.stream, "stream", "", "the stream that a worker reads")
-	flag.StringVar(&o.table, "table", "", "the table whose changes a worker reads")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	run := demo
-	if o.worker != "" {
-		run = work
-	}
-	if err := run(ctx, o); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := demo(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-// demo makes the streams, runs the workers, and holds what they handled against what was put.
-func demo(ctx context.Context, o options) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
+func demo(ctx context.Context, flags []string) (err error) {
 	fmt.Println("starting Kinesis and DynamoDB …")
 	stack, err := localstack.Start(ctx, localstack.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stack.Close()) }()
-	data := producer{stack: stack, suffix: fmt.Sprint(time.Now().UnixNano()), done: new(atomic.Int64)}
-	if err := data.create(ctx); err != nil {
-		return err
+	name := "runnel-demo-" + rand.Text()[:6]
+	leases := name + "-leases"
+	if err := quickstart(ctx, stack, append([]string{"-kinesis", name, "-dynamodb", name, "-leases", leases, "-create", "-records", "6000"}, flags...)); err != nil {
+		return err // the stream and the tables may not have been made
 	}
-	defer func() { err = errors.Join(err, data.remove(context.WithoutCancel(ctx))) }()
-	o.stream, o.table = data.stream(), data.table()
+	return remove(ctx, stack, name, leases)
+}
 
-	t := newTally(o, data.done)
-	crew, err := newCrew(stack, o, t)
+// quickstart runs the program of that name with the services of the stack.
+func quickstart(ctx context.Context, stack *localstack.Stack, flags []string) (err error) {
+	dir, err := os.MkdirTemp("", "runnel-demo-")
 	if err != nil {
 		return err
 	}
-	defer crew.stop()
-	for range o.workers {
-		if err := crew.hire(ctx); err != nil {
-			return err
-		}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	program := filepath.Join(dir, "quickstart")
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/runnelhq/runnel/examples/quickstart")
+	build.Stdout, build.Stderr = os.Stdout, os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the quickstart: %w", err)
 	}
-	fmt.Printf("%d workers share a Kinesis stream of 4 shards and a table's stream (services: %s)\n", o.workers, stack.Kind)
-
-	puts := make(chan error, 1)
-	go func() { puts <- data.put(ctx, o) }()
-	if err := watch(ctx, o, t, crew, puts); err != nil {
-		return err
+	fmt.Printf("services: %s\nquickstart %s\n", stack.Kind, strings.Join(flags, " "))
+	run := exec.CommandContext(ctx, program, flags...)
+	run.Env = append(os.Environ(), stack.Env()...)
+	run.Stdout, run.Stderr = os.Stdout, os.Stderr
+	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) } // its workers give up their shards
+	run.WaitDelay = time.Minute
+	if err := run.Run(); err != nil {
+		return fmt.Errorf("the quickstart: %w", err)
 	}
-	crew.stop()
-	return t.report(os.Stdout)
+	return nil
 }
 
-// watch prints the progress, kills a worker at a third of the way, and returns when everything was handled.
-func watch(ctx context.Context, o options, t *tally, crew *crew, puts <-chan error) error {
-	tick := time.NewTicker(2 * time.Second)
-	defer tick.Stop()
-	begun, killed := time.Now(), !o.kill
-	for {
-		select {
-		case err := <-puts:
-			if err != nil {
-				return err
-			}
-			puts = nil
-		case err := <-crew.failed:
-			return err
-		case <-t.third:
-			t.third = nil
-			if !killed {
-				killed = true
-				crew.kill()
-			}
-		case <-t.whole:
-			fmt.Println(t.line(begun))
-			return nil
-		case <-tick.C:
-			fmt.Println(t.line(begun))
-		case <-ctx.Done():
-			return fmt.Errorf("stopped after %s: %w\n%s", time.Since(begun).Round(time.Second), context.Cause(ctx), t.missing())
-		}
+// remove takes away what the quickstart made: the services may be somebody else's.
+func remove(ctx context.Context, stack *localstack.Stack, name, leases string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := stack.Kinesis().DeleteStream(ctx, &kinesis.DeleteStreamInput{StreamName: &name})
+	errs := []error{err}
+	for _, table := range []string{name, leases} {
+		_, err := stack.DynamoDB().DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table})
+		errs = append(errs, err)
 	}
+	return errors.Join(errs...)
 }

@@ -25,11 +25,11 @@ type tableBox struct {
 	client  *dynamodb.Client
 	streams *dynamodbstreams.Client
 	table   string
-	make    bool // the endpoint is one's own
+	create  bool // if it is missing
 }
 
 func newTableBox(cfg aws.Config, o options, db *sql.DB) *tableBox {
-	d := &tableBox{client: dynamodb.NewFromConfig(cfg), streams: dynamodbstreams.NewFromConfig(cfg), table: o.dynamodb, make: o.endpoint != ""}
+	d := &tableBox{client: dynamodb.NewFromConfig(cfg), streams: dynamodbstreams.NewFromConfig(cfg), table: o.dynamodb, create: o.create}
 	d.ledger = ledger{db: db, box: d.name()}
 	return d
 }
@@ -50,12 +50,12 @@ func (d *tableBox) prepare(ctx context.Context) error {
 	out, err := d.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &d.table})
 	var missing *types.ResourceNotFoundException
 	switch {
-	case errors.As(err, &missing) && d.make:
-		return d.create(ctx)
+	case errors.As(err, &missing) && d.create:
+		return d.make(ctx)
 	case errors.As(err, &missing):
 		return fmt.Errorf("make the table with: aws dynamodb create-table --table-name %s --billing-mode PAY_PER_REQUEST "+
 			"--attribute-definitions AttributeName=voter,AttributeType=S --key-schema AttributeName=voter,KeyType=HASH "+
-			"--stream-specification StreamEnabled=true,StreamViewType=NEW_IMAGE\n(with -endpoint it is made here): %w", d.table, err)
+			"--stream-specification StreamEnabled=true,StreamViewType=NEW_IMAGE\nor give -create: %w", d.table, err)
 	case err != nil:
 		return fmt.Errorf("dynamodb:%s: %w", d.table, err)
 	}
@@ -70,7 +70,7 @@ func (d *tableBox) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (d *tableBox) create(ctx context.Context) error {
+func (d *tableBox) make(ctx context.Context) error {
 	_, err := d.client.CreateTable(ctx, &dynamodb.CreateTableInput{
 		TableName:            &d.table,
 		BillingMode:          types.BillingModePayPerRequest,

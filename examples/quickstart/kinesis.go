@@ -22,11 +22,11 @@ type kinesisBox struct {
 
 	client *kinesis.Client
 	stream string
-	make   bool // the endpoint is one's own
+	create bool // if it is missing
 }
 
 func newKinesisBox(cfg aws.Config, o options, db *sql.DB) *kinesisBox {
-	k := &kinesisBox{client: kinesis.NewFromConfig(cfg), stream: o.kinesis, make: o.endpoint != ""}
+	k := &kinesisBox{client: kinesis.NewFromConfig(cfg), stream: o.kinesis, create: o.create}
 	k.ledger = ledger{db: db, box: k.name()}
 	return k
 }
@@ -42,8 +42,8 @@ func (k *kinesisBox) prepare(ctx context.Context) error {
 	if !errors.Is(err, consumer.ErrNoStream) {
 		return err
 	}
-	if !k.make {
-		return fmt.Errorf("make it with: aws kinesis create-stream --stream-name %s --shard-count 4\n(with -endpoint it is made here): %w", k.stream, err)
+	if !k.create {
+		return fmt.Errorf("make it with: aws kinesis create-stream --stream-name %s --shard-count 4\nor give -create: %w", k.stream, err)
 	}
 	if _, err := k.client.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: &k.stream, ShardCount: aws.Int32(4)}); err != nil {
 		return err

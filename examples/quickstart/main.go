@@ -33,6 +33,7 @@ type options struct {
 	kill    bool
 
 	kinesis, dynamodb, endpoint, leases string
+	create                              bool
 
 	worker string
 	given  map[string]bool // the names of the flags that were given
@@ -42,7 +43,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.StringVar(&o.dir, "dir", "", "the `directory` of the run, made if it is missing; a run that is in it goes on (default: a new one in the system's folder for temporary files)")
+	flags.StringVar(&o.dir, "dir", "", "the `directory` of the run, made if it is missing; a run that is in it goes on by default a new one in the system's folder for temporary files")
 	flags.IntVar(&o.records, "records", 100_000, "votes to cast")
 	flags.Uint64Var(&o.seed, "seed", 1, "which votes: the same seed gives the same ones")
 	flags.DurationVar(&o.over, "over", 20*time.Second, "the time over which the votes are cast")
@@ -50,13 +51,15 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.BoolVar(&o.kill, "kill", true, "kill the worker with the most shards when a third is applied")
 	flags.StringVar(&o.kinesis, "kinesis", "", "cast the votes into this Kinesis `stream` instead of files")
 	flags.StringVar(&o.dynamodb, "dynamodb", "", "cast the votes into this DynamoDB `table` instead of files, and count its changes; with -kinesis too, each gets the votes of half the voters")
-	flags.StringVar(&o.endpoint, "endpoint", "", "the `URL` of LocalStack or the like; stream and table are made there if they are missing (default: as the AWS environment says)")
-	flags.StringVar(&o.leases, "leases", "", "keep the leases in this DynamoDB `table`, made if it is missing (default: in the SQLite file)")
+	flags.StringVar(&o.endpoint, "endpoint", "", "the `URL` of LocalStack or the like; by default as the AWS environment says")
+	flags.BoolVar(&o.create, "create", false, "make stream and table if they are missing; always so with -endpoint")
+	flags.StringVar(&o.leases, "leases", "", "keep the leases in this DynamoDB `table`, made if it is missing; by default in the SQLite file")
 	flags.StringVar(&o.worker, "worker", "", "be the worker of this `name`: the program starts its workers so")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	o.given = make(map[string]bool)
+	o.create = o.create || o.endpoint != ""
 	flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	var faults []error
 	refuse := func(is bool, format string, args ...any) {
@@ -138,12 +141,9 @@ func quickstart(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	res.print(os.Stdout)
-	if err := res.verdict(); err != nil {
-		return err
-	}
 	o.suggest(os.Stdout)
-	return nil
+	res.print(os.Stdout)
+	return res.verdict()
 }
 
 // elect casts the votes of a run and has them counted.
@@ -196,11 +196,13 @@ func (o options) streams() string {
 	return "files"
 }
 
-// suggest says what to try next.
+// suggest says where everything is, and what to try next.
 func (o options) suggest(w io.Writer) {
-	fmt.Fprintf(w, "\nto see more: sqlite3 %s 'SELECT * FROM seals'   (who counted which shard, from where to where)\n", filepath.Join(o.dir, "quickstart.db"))
+	fmt.Fprintf(w, "\nwho counted which shard, from where to where:\n  sqlite3 %s 'SELECT * FROM seals'\n", filepath.Join(o.dir, "quickstart.db"))
 	if o.streams() == "files" {
-		fmt.Fprintln(w, "to try next: give -dir DIR, press Ctrl-C or kill -9 any of the processes, and give it again: it goes on")
-		fmt.Fprintln(w, "             the same on LocalStack: -kinesis votes -dynamodb voters -endpoint http://localhost:4566")
+		fmt.Fprintln(w, "next, press Ctrl-C in the middle, or kill -9 any of the processes, and give the same command again:")
+		fmt.Fprintln(w, "  go run ./examples/quickstart -dir votes -kill=false")
+		fmt.Fprintln(w, "the same handler on a stream and on the changes of a table:")
+		fmt.Fprintln(w, "  go run ./examples/quickstart -kinesis votes -dynamodb voters -endpoint http://localhost:4566")
 	}
 }

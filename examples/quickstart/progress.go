@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +16,16 @@ type tenure struct {
 	box                         string // "" for a stream that is none of ours any longer
 	at                          time.Time
 	applied, redelivered, other int
+}
+
+// label is a short name for a shard: the box if there may be several, and the end of the shard's ID.
+func (t tenure) label() string {
+	kind, _, is := strings.Cut(t.box, ":")
+	if !is {
+		return t.shard
+	}
+	id := strings.TrimLeft(t.shard[strings.LastIndex(t.shard, "-")+1:], "0")
+	return kind + "/" + cmp.Or(id, "0")
 }
 
 // progress is how far a run has come, as its database tells.
@@ -79,7 +91,7 @@ func (p progress) held() (shards map[string][]string, applied map[string]int) {
 	for i, t := range p.tenures {
 		applied[t.owner] += t.applied
 		if p.next(i) == nil {
-			shards[t.owner] = append(shards[t.owner], t.shard)
+			shards[t.owner] = append(shards[t.owner], t.label())
 		}
 	}
 	for _, s := range shards {
@@ -114,9 +126,9 @@ func (p progress) takeovers() []takeover {
 		next := p.next(i)
 		switch {
 		case next == nil:
-			all = append(all, takeover{shard: t.shard, from: t.owner})
+			all = append(all, takeover{shard: t.label(), from: t.owner})
 		case !next.at.Before(died): // else it was given up before
-			all = append(all, takeover{t.shard, t.owner, next.owner, next.at.Sub(died)})
+			all = append(all, takeover{t.label(), t.owner, next.owner, next.at.Sub(died)})
 		}
 	}
 	return all

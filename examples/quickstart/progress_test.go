@@ -18,22 +18,24 @@ func TestProgressTellsTakeovers(t *testing.T) {
 			{stream: "s", shard: "1", owner: "worker-2", at: after(15), applied: 40},
 			{stream: "s", shard: "1", owner: "worker-3", at: after(20), applied: 1},
 			{stream: "s", shard: "2", owner: "worker-1", at: after(0), applied: 50},
-			{stream: "t", shard: "2", owner: "worker-3", at: after(30), applied: 60}, // another stream's
+			{stream: "t", shard: "shardId-000000000000", box: "kinesis:votes", owner: "worker-3", at: after(30), applied: 60},
+			{stream: "u", shard: "shardId-00000001795343112390-41378488", box: "dynamodb:voters", owner: "worker-1", at: after(5), applied: 70},
 		},
 		deaths: map[string]time.Time{"worker-1": after(4)},
 	}
 	want := []takeover{
 		{shard: "1", from: "worker-1", to: "worker-2", took: 11 * time.Second},
 		{shard: "2", from: "worker-1"},
+		{shard: "dynamodb/41378488", from: "worker-1"},
 	}
 	if got := p.takeovers(); !slices.Equal(got, want) {
 		t.Errorf("the takeovers are %+v, want %+v", got, want)
 	}
 	shards, applied := p.held()
-	if !slices.Equal(shards["worker-1"], []string{"2"}) || !slices.Equal(shards["worker-2"], []string{"0"}) || !slices.Equal(shards["worker-3"], []string{"1", "2"}) {
+	if !slices.Equal(shards["worker-1"], []string{"2", "dynamodb/41378488"}) || !slices.Equal(shards["worker-2"], []string{"0"}) || !slices.Equal(shards["worker-3"], []string{"1", "kinesis/0"}) {
 		t.Errorf("the workers have %v", shards)
 	}
-	if want := (map[string]int{"worker-1": 90, "worker-2": 60, "worker-3": 61}); !maps.Equal(applied, want) {
+	if want := (map[string]int{"worker-1": 160, "worker-2": 60, "worker-3": 61}); !maps.Equal(applied, want) {
 		t.Errorf("the workers applied %v, want %v", applied, want)
 	}
 }

@@ -168,7 +168,7 @@ func TestTallyIsAllOrNothing(t *testing.T) {
 // A shard changes hands at random, with crashes between the commit and the stored position, crashes inside transactions, and owners that go on after they
 // were replaced.
 func TestTallyUnderCrashes(t *testing.T) {
-	const records = 3_000
+	const records = 1_500
 	s := newScene(t, records)
 	chance := rand.New(rand.NewPCG(1, 2))
 	owners := []*tally{newTally(s.run.db, "worker-1")}
