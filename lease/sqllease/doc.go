@@ -48,7 +48,7 @@
 //
 // # Costs
 //
-// In statements; the commit is one write to the disk, and takes most of the time.
+// In statements. A commit waits for the disk once, whatever the number of rows.
 //
 //	Put        3, and 1 a row; 1 more if any row is new or gets a new cursor, 1 more for a row that is a conflict
 //	Delete     3, and 1 a row; 1 more for a row that is a conflict

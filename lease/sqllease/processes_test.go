@@ -263,7 +263,7 @@ func TestAKilledProcessLeavesNothingHalfAndLosesNothing(t *testing.T) {
 		<-ctx.Done()
 		cancel()
 		acknowledged := uint64(1)
-		for _, line := range strings.Fields(p.kill(t)) {
+		for line := range strings.FieldsSeq(p.kill(t)) {
 			if _, err := fmt.Sscan(line, &acknowledged); err != nil {
 				t.Fatal(err)
 			}

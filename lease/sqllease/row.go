@@ -1,6 +1,7 @@
 package sqllease
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -30,7 +31,7 @@ func check(row lease.Row) error {
 		return err
 	}
 	switch {
-	case !utf8.Valid(row.Value) || strings.ContainsRune(string(row.Value), 0):
+	case !utf8.Valid(row.Value) || bytes.ContainsRune(row.Value, 0):
 		return errors.New("the value is not UTF-8 without zero bytes, so not JSON")
 	case row.Version >= math.MaxInt64:
 		return errors.New("its versions are used up")

@@ -25,9 +25,9 @@ type (
 	ncrucesError    struct{ code uint32 }
 
 	// Of other databases and services.
-	textCode   struct{ Code string }
-	textMethod struct{}
-	askedCode  struct{}
+	textCodeError   struct{ Code string }
+	textMethodError struct{}
+	askedCodeError  struct{}
 )
 
 func (*moderncError) Error() string { return "modernc" }
@@ -39,11 +39,11 @@ func (*ncrucesError) Error() string                   { return "ncruces" }
 func (e *ncrucesError) Code() ncrucesCode             { return ncrucesCode(e.code) }
 func (e *ncrucesError) ExtendedCode() ncrucesExtended { return ncrucesExtended(e.code) }
 
-func (textCode) Error() string   { return "text" }
-func (textMethod) Error() string { return "text" }
-func (textMethod) Code() string  { return "5" }
-func (askedCode) Error() string  { return "asked" }
-func (askedCode) Code(int) int   { return 5 }
+func (textCodeError) Error() string   { return "text" }
+func (textMethodError) Error() string { return "text" }
+func (textMethodError) Code() string  { return "5" }
+func (askedCodeError) Error() string  { return "asked" }
+func (askedCodeError) Code(int) int   { return 5 }
 
 func TestResultCodesOfThreeDrivers(t *testing.T) {
 	for _, c := range []struct {
@@ -57,9 +57,9 @@ func TestResultCodesOfThreeDrivers(t *testing.T) {
 		{&ncrucesError{517}, 517},
 		{fmt.Errorf("wrapped: %w", mattnError{Code: 8}), 8},
 		{fmt.Errorf("twice: %w", fmt.Errorf("wrapped: %w", &ncrucesError{6})), 6},
-		{textCode{"5"}, 0},
-		{textMethod{}, 0},
-		{askedCode{}, 0},
+		{textCodeError{"5"}, 0},
+		{textMethodError{}, 0},
+		{askedCodeError{}, 0},
 		{errors.New("plain"), 0},
 		{io.EOF, 0},
 		{syscall.ENOENT, 0},

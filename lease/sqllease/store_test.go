@@ -232,6 +232,24 @@ func TestAQuietWriteIsNotListedAsAChange(t *testing.T) {
 	}
 }
 
+// A write that keeps its place is as conditional as one that does not.
+func TestAQuietWriteOfAnotherVersionIsAConflict(t *testing.T) {
+	s, _, _ := newStore(t)
+	for version := range uint64(3) {
+		put(t, s, row("a/row", version))
+	}
+	for _, version := range []uint64{1, 2, 4} {
+		quiet := row("a/row", version)
+		quiet.Cursor = get(t, s, "a/row").Cursor
+		if errs := s.Put(t.Context(), []lease.Row{quiet}); len(errs) != 1 || !errors.Is(errs[0], lease.ErrConflict) {
+			t.Errorf("a write of version %d to a row of 3: %v; want a conflict", version, errs)
+		}
+	}
+	if got := get(t, s, "a/row"); got.Version != 3 || string(got.Value) != `{"version":3}` {
+		t.Errorf("%v; want version 3 as it was", got)
+	}
+}
+
 // The counter outlives the rows: were it the highest cursor of a row, a deletion would take it back below what others have seen.
 func TestCursorsRiseAcrossDeletions(t *testing.T) {
 	s, _, _ := newStore(t)
