@@ -8,6 +8,7 @@ RUNNEL_CACHE ?= .cache
 override RUNNEL_CACHE := $(abspath $(RUNNEL_CACHE))
 export RUNNEL_CACHE
 lint := $(RUNNEL_CACHE)/bin/golangci-lint
+benchstat := $(RUNNEL_CACHE)/bin/benchstat
 core := $(addprefix ./,$(wildcard checkpoint lease ordering dedup deadletter consumer))
 # The race detector needs a C compiler.
 race := $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
@@ -62,15 +63,32 @@ fuzz: ## every fuzz test for FUZZTIME, 10 s by default
 demo: engines ## three workers consume a real stream and a table's changes; one is killed; nothing is missing
 	go run ./examples/demo
 
+# BENCH names what to measure, COUNT how many rounds (0: each part's own number), OUT where the results go.
+BENCH ?= kinesis streams memory idle
+COUNT ?= 0
+OUT ?= $(RUNNEL_CACHE)/bench
+.PHONY: bench
+bench: $(benchstat) ## what a record costs and how fast it is; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the place
+	@mkdir -p $(OUT)
+	@go build -o $(RUNNEL_CACHE)/bin/bench ./integration/bench
+	@for part in $(BENCH); do \
+		RUNNEL_STACK=$${RUNNEL_STACK:-engines} $(RUNNEL_CACHE)/bin/bench -count $(COUNT) $$part | tee $(OUT)/$$part.txt && \
+		$(benchstat) -col /side $(OUT)/$$part.txt > $(OUT)/$$part.benchstat.txt || exit; \
+	done
+	@$(RUNNEL_CACHE)/bin/bench goals $(OUT) | tee $(OUT)/goals.md
+
 .PHONY: engines
 engines: ## install the servers that tests need, once: LocalStack, kinesis-mock, DynamoDB Local
 	@localstack/install/install.sh
 
 .PHONY: tools
-tools: $(lint) ## build the pinned tools, once
+tools: $(lint) $(benchstat) ## build the pinned tools, once
 $(lint): tools.mod tools.sum
 	@echo "building golangci-lint, once: some minutes"
 	@go build -modfile=tools.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+$(benchstat): tools.mod tools.sum
+	@go build -modfile=tools.mod -o $@ golang.org/x/perf/cmd/benchstat
 	@touch $@
 
 .PHONY: clean

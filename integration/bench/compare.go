@@ -1,0 +1,94 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+)
+
+// shape is a comparison of all sides on one load.
+type shape struct {
+	name string
+	load load
+}
+
+var (
+	kinesisShapes = []shape{
+		{"Kinesis/records=1000x1KB", load{API: kinesisAPI, Size: 1024, Page: 1000, Shards: 8, Calls: 16}},
+		{"Kinesis/records=10000x100B", load{API: kinesisAPI, Size: 100, Page: 10000, Shards: 8, Calls: 16}},
+	}
+	streamsShapes = []shape{
+		{"Streams/records=1000x10attributes", load{API: streamsAPI, Page: 1000, Shards: 1, Calls: 64}},
+	}
+)
+
+// ratioUnit is processor time divided by that of the SDK's loop in the same round.
+const ratioUnit = "x/sdk"
+
+// sides are read in this order in each round. The first is what the others are compared with.
+var sides = []string{"sdk", "runnel", "body"}
+
+// compare measures rounds of all sides, and each side's ratio to the SDK's loop in its round.
+func compare(ctx context.Context, o options, r *report, shapes []shape) error {
+	r.note("one core for the reader, one for the endpoint: %t", pinned())
+	for _, s := range shapes {
+		s.load.Calls = cmp.Or(o.Calls, s.load.Calls)
+		if err := s.compare(ctx, o, r); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func (s shape) compare(ctx context.Context, o options, r *report) (err error) {
+	e, err := startEndpoint(ctx, s.load)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.stop()) }()
+	for range cmp.Or(o.Count, 10) {
+		var base usage
+		for i, side := range sides {
+			u, calls, err := s.measure(ctx, o, e, side)
+			if err != nil {
+				return err
+			}
+			if i == 0 {
+				base = u
+			}
+			s.result(r, side, u, calls, base)
+		}
+	}
+	return nil
+}
+
+func (s shape) measure(ctx context.Context, o options, e *endpoint, side string) (u usage, calls int64, err error) {
+	t := task{Role: side, Load: s.load}
+	if o.Profile != "" {
+		t.Profile = filepath.Join(o.Profile, filepath.Base(s.name)+"."+side+".pprof")
+	}
+	before, err := e.calls(ctx)
+	if err != nil {
+		return u, 0, err
+	}
+	if u, err = run(ctx, t, readerCore, e.env()...); err != nil {
+		return u, 0, err
+	}
+	after, err := e.calls(ctx)
+	return u, after - before, err
+}
+
+func (s shape) result(r *report, side string, u usage, calls int64, base usage) {
+	n := float64(u.Records)
+	r.result(s.name+"/side="+side,
+		metric{u.CPU / n * 1e9, cpuUnit},
+		metric{u.CPU / base.CPU, ratioUnit},
+		metric{float64(u.Allocs) / n, "allocs/record"},
+		metric{float64(u.Bytes) / n, "B/record"},
+		metric{float64(u.Peak), "peak-B"},
+		metric{float64(u.Records+s.load.records(warmUp)) / float64(calls), "records/call"},
+		metric{n / u.Wall, "records/s"},
+	)
+}
