@@ -29,6 +29,7 @@ func TestDynamoDB(t *testing.T) {
 	if err := ddblease.New(client, leases, nil).Setup(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	stacktest.RemoveTable(t, stack, leases)
 	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName: &table, BillingMode: types.BillingModePayPerRequest,
 		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: types.ScalarAttributeTypeS}},
@@ -38,6 +39,7 @@ func TestDynamoDB(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stacktest.RemoveTable(t, stack, table)
 	exists := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) { o.MinDelay, o.MaxDelay = 100*time.Millisecond, time.Second })
 	if err := exists.Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: &table}, time.Minute); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,8 @@ func TestKinesis(t *testing.T) {
 	if _, err := client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: &stream, ShardCount: aws.Int32(2)}); err != nil {
 		t.Fatal(err)
 	}
+	stacktest.RemoveStream(t, stack, stream)
+	stacktest.RemoveTable(t, stack, leases)
 	exists := kinesis.NewStreamExistsWaiter(client, func(o *kinesis.StreamExistsWaiterOptions) { o.MinDelay, o.MaxDelay = 100*time.Millisecond, time.Second })
 	if err := exists.Wait(t.Context(), &kinesis.DescribeStreamInput{StreamName: &stream}, time.Minute); err != nil {
 		t.Fatal(err)

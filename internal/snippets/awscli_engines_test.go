@@ -79,6 +79,11 @@ func (c *console) run(t *testing.T, cmd awsCommand) error {
 				return err
 			}
 		}
+		if !c.made[name] && field == "StreamName" {
+			stacktest.RemoveStream(t, stack, name+c.suffix)
+		} else if !c.made[name] {
+			stacktest.RemoveTable(t, stack, name+c.suffix)
+		}
 		c.made[name] = true
 	}
 	switch cmd.wait {

@@ -21,6 +21,7 @@ const applied = "applied 600 of 600 records, 0 lost, 0 applied twice"
 // documented for the source and the producer, and no other.
 func TestQuickstartOnKinesis(t *testing.T) {
 	name := "votes-" + rand.Text()
+	stacktest.RemoveStream(t, stack, name)
 	open := stacktest.NewGate(t, stack, nil)
 	p := stacktest.Start(t, quickstart, nil, append(brief, "-dir", t.TempDir(), "-kinesis", name, "-endpoint", open.URL)...)
 	p.Wait(t)
@@ -34,6 +35,7 @@ func TestQuickstartOnKinesis(t *testing.T) {
 // The same on a table.
 func TestQuickstartOnDynamoDB(t *testing.T) {
 	name := "votes-" + rand.Text()
+	stacktest.RemoveTable(t, stack, name)
 	open := stacktest.NewGate(t, stack, nil)
 	p := stacktest.Start(t, quickstart, nil, append(brief, "-dir", t.TempDir(), "-dynamodb", name, "-endpoint", open.URL)...)
 	p.Wait(t)
