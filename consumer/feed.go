@@ -12,7 +12,7 @@ import (
 
 const (
 	smallPage = 16 << 10 // what a shard may always read, and what an idle shard asks for
-	largePage = 4 << 20  // the most that is asked for
+	largePage = 8 << 20  // the most that is asked for
 )
 
 // feed reads one shard ahead of its dispatcher, as far as the budget and the bound on records allow.
@@ -127,7 +127,7 @@ func (f *feed) reserve(ctx context.Context) (int64, error) {
 func (f *feed) resize(got, wanted int64) {
 	switch {
 	case got >= wanted/2:
-		f.size = min(4*max(f.size, smallPage), largePage, max(smallPage, f.r.cfg().Flow.Budget.limit/4))
+		f.size = min(16*max(f.size, smallPage), largePage, max(smallPage, f.r.cfg().Flow.Budget.limit/4))
 	case got < wanted/8:
 		f.size = max(f.size/4, smallPage)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/runnelhq/runnel/consumer"
 )
 
-// raw is what a record of this source carries.
-type raw struct{ record types.Record }
+// raw is what a record of this source carries. It is part of the answer.
+type raw types.Record
 
 // SDK is the record as the AWS SDK gave it, and false for a record of another source. What it refers to must not be changed.
 func SDK(r consumer.Record) (types.Record, bool) {
@@ -21,29 +21,24 @@ func SDK(r consumer.Record) (types.Record, bool) {
 	if !ok {
 		return types.Record{}, false
 	}
-	return held.record, true
+	return types.Record(*held), true
 }
 
-func (sh *shard) record(r *types.Record) (consumer.Record, error) {
+// fill makes a record of what the service gave.
+func (sh *shard) fill(to *consumer.Record, r *types.Record) (err error) {
 	if r.Dynamodb == nil {
-		return consumer.Record{}, fmt.Errorf("a record without a change: %w", errEmpty)
+		return fmt.Errorf("a record without a change: %w", errEmpty)
 	}
-	p, err := checkpoint.Sequence(aws.ToString(r.Dynamodb.SequenceNumber))
-	if err != nil {
-		return consumer.Record{}, fmt.Errorf("a record's sequence number: %w", err)
+	if to.Position, err = checkpoint.Sequence(aws.ToString(r.Dynamodb.SequenceNumber)); err != nil {
+		return fmt.Errorf("a record's sequence number: %w", err)
 	}
-	key, err := keyText(r.Dynamodb.Keys)
-	if err != nil {
-		return consumer.Record{}, fmt.Errorf("record %s: %w", p, err)
+	if to.Key, err = keyText(r.Dynamodb.Keys); err != nil {
+		return fmt.Errorf("record %s: %w", to.Position, err)
 	}
-	return consumer.Record{
-		Stream:   sh.arn,
-		Shard:    sh.id,
-		Key:      key,
-		Position: p,
-		Arrived:  aws.ToTime(r.Dynamodb.ApproximateCreationDateTime),
-		Raw:      &raw{record: *r},
-	}, nil
+	to.Stream, to.Shard = sh.arn, sh.id
+	to.Arrived = aws.ToTime(r.Dynamodb.ApproximateCreationDateTime)
+	to.Raw = (*raw)(r)
+	return nil
 }
 
 // keyText is the item's key as a record's Key: DynamoDB's own JSON without white space, the attributes in the order of their names as bytes, such as
@@ -55,7 +50,7 @@ func keyText(keys map[string]types.AttributeValue) (string, error) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	b := []byte{'{'}
+	b := append(make([]byte, 0, 64), '{')
 	for i, name := range names {
 		if i > 0 {
 			b = append(b, ',')

@@ -113,24 +113,23 @@ func (sh *shard) Get(ctx context.Context, iterator string, limit int) (polling.A
 		return polling.Answer{}, err
 	}
 	a := polling.Answer{
-		Next:    aws.ToString(out.NextShardIterator),
-		Records: make([]consumer.Record, len(out.Records)),
-		Sizes:   make([]int64, len(out.Records)),
+		Next:  aws.ToString(out.NextShardIterator),
+		Batch: sh.source.pool.Get(len(out.Records)),
 	}
 	for i := range out.Records {
-		if a.Records[i], err = sh.record(&out.Records[i]); err != nil {
+		if err := sh.fill(&a.Batch.Records[i], &out.Records[i]); err != nil {
 			return polling.Answer{}, err
 		}
-		a.Sizes[i] = sizeOf(&out.Records[i])
+		a.Batch.Sizes[i] = sizeOf(&out.Records[i])
 	}
 	date, dated := awsmiddleware.GetServerTime(out.ResultMetadata)
-	switch n := len(a.Records); {
+	switch n := len(out.Records); {
 	case n == 0 && !sh.closed:
 		a.Behind = 0
 	case n == 0 || !dated:
 		a.Behind = -1
 	default:
-		a.Behind = max(0, date.Sub(a.Records[n-1].Arrived))
+		a.Behind = max(0, date.Sub(a.Batch.Records[n-1].Arrived))
 	}
 	return a, nil
 }

@@ -50,6 +50,7 @@ type Source struct {
 	table   string
 	arn     string // Config.StreamARN
 	every   polling.Intervals
+	pool    polling.Pool
 	gate    polling.Gate // of DescribeStream
 }
 

@@ -13,8 +13,8 @@ import (
 // overhead is what a record holds in memory besides its data, key and sequence number, about: the two structs and their pointers.
 const overhead = 400
 
-// raw is what a record of this source carries.
-type raw struct{ record types.Record }
+// raw is what a record of this source carries. It is part of the answer.
+type raw types.Record
 
 // SDK is the record as the AWS SDK gave it, and false for a record of another source. Its Data is the record's own and borrowed as that is.
 func SDK(r consumer.Record) (types.Record, bool) {
@@ -22,23 +22,18 @@ func SDK(r consumer.Record) (types.Record, bool) {
 	if !ok {
 		return types.Record{}, false
 	}
-	return held.record, true
+	return types.Record(*held), true
 }
 
-func (sh *shard) record(r *types.Record) (consumer.Record, error) {
-	p, err := checkpoint.Sequence(aws.ToString(r.SequenceNumber))
-	if err != nil {
-		return consumer.Record{}, fmt.Errorf("a record's sequence number: %w", err)
+// fill makes a record of what the service gave.
+func (sh *shard) fill(to *consumer.Record, r *types.Record) (err error) {
+	if to.Position, err = checkpoint.Sequence(aws.ToString(r.SequenceNumber)); err != nil {
+		return fmt.Errorf("a record's sequence number: %w", err)
 	}
-	return consumer.Record{
-		Stream:   sh.incarnation,
-		Shard:    sh.id,
-		Key:      aws.ToString(r.PartitionKey),
-		Position: p,
-		Arrived:  aws.ToTime(r.ApproximateArrivalTimestamp),
-		Data:     r.Data,
-		Raw:      &raw{record: *r},
-	}, nil
+	to.Stream, to.Shard, to.Key = sh.incarnation, sh.id, aws.ToString(r.PartitionKey)
+	to.Arrived = aws.ToTime(r.ApproximateArrivalTimestamp)
+	to.Data, to.Raw = r.Data, (*raw)(r)
+	return nil
 }
 
 func sizeOf(r *types.Record) int64 {

@@ -104,14 +104,14 @@ func (sh *shard) Get(ctx context.Context, iterator string, limit int) (polling.A
 	for _, child := range out.ChildShards {
 		a.Children = append(a.Children, consumer.Shard{ID: aws.ToString(child.ShardId), Parents: child.ParentShards})
 	}
-	a.Records = make([]consumer.Record, len(out.Records))
-	a.Sizes = make([]int64, len(out.Records))
+	a.Batch = sh.source.pool.Get(len(out.Records))
 	for i := range out.Records {
-		if a.Records[i], err = sh.record(&out.Records[i]); err != nil {
+		from, to := &out.Records[i], &a.Batch.Records[i]
+		if err := sh.fill(to, from); err != nil {
 			return polling.Answer{}, err
 		}
-		a.Sizes[i] = sizeOf(&out.Records[i])
-		a.Wire += int64(len(out.Records[i].Data) + len(a.Records[i].Key))
+		a.Batch.Sizes[i] = sizeOf(from)
+		a.Wire += int64(len(from.Data) + len(to.Key))
 	}
 	return a, nil
 }

@@ -48,6 +48,7 @@ type Source struct {
 	client *kinesis.Client
 	stream string
 	every  polling.Intervals
+	pool   polling.Pool
 
 	turn chan struct{} // holds one token: whoever has it may ask what the stream is
 

@@ -38,10 +38,9 @@ type Iterator struct {
 
 // Answer is what one request gave.
 type Answer struct {
-	Records  []consumer.Record
-	Sizes    []int64 // of each record, in memory, about
-	Wire     int64   // all records as the service counts them
-	Next     string  // "": the shard seems to have ended
+	Batch    *Batch
+	Wire     int64  // all records as the service counts them
+	Next     string // "": the shard seems to have ended
 	Children []consumer.Shard
 	Behind   time.Duration
 	More     bool // the shard is known to have more records
@@ -69,7 +68,9 @@ type Reader struct {
 	failures int   // in a row
 	size     int64 // of a record, on average; 0: none was seen
 
-	fetched  Answer // what of the last answer was not given yet
+	batch    *Batch // of the last answer, until all of it was given
+	given    int    // how many of its records were given or skipped
+	behind   time.Duration
 	through  checkpoint.Position
 	skipped  checkpoint.Position // everything up to here was given or skipped
 	children []consumer.Shard
@@ -99,13 +100,13 @@ func Open(ctx context.Context, s Service, at checkpoint.Start, o Options) (*Read
 
 // Next is [consumer.Reader.Next].
 func (r *Reader) Next(ctx context.Context, w consumer.Want) (consumer.Page, error) {
-	if len(r.fetched.Records) == 0 {
+	if r.batch == nil {
 		if err := r.fetch(ctx, w); err != nil {
 			return consumer.Page{}, err
 		}
 	}
 	p := r.cut(w)
-	if len(r.fetched.Records) > 0 || r.end == open {
+	if r.batch != nil || r.end == open {
 		return p, nil
 	}
 	if err := r.confirm(ctx); err != nil {
@@ -122,7 +123,7 @@ func (r *Reader) Next(ctx context.Context, w consumer.Want) (consumer.Page, erro
 
 // Close frees what was fetched.
 func (r *Reader) Close() error {
-	r.fetched = Answer{}
+	r.batch = nil
 	return nil
 }
 
@@ -218,13 +219,14 @@ func (r *Reader) get(ctx context.Context, limit int) error {
 	if err != nil {
 		return err
 	}
-	r.pace.answered(began, a.Wire, a.More || len(a.Records) > 0 || r.options.Closed)
-	if n := len(a.Records); n > 0 {
-		r.at = checkpoint.After(a.Records[n-1].Position)
+	n := len(a.Batch.Records)
+	r.pace.answered(began, a.Wire, a.More || n > 0 || r.options.Closed)
+	if n > 0 {
+		r.at = checkpoint.After(a.Batch.Records[n-1].Position)
 	}
-	r.skip(&a)
-	r.measure(a.Sizes)
-	r.iterator, r.children, r.fetched = a.Next, a.Children, a
+	r.batch, r.given = a.Batch, r.skip(a.Batch.Records)
+	r.measure(a.Batch.Sizes[r.given:])
+	r.iterator, r.children, r.behind = a.Next, a.Children, a.Behind
 	if a.Next == "" {
 		r.end = closing
 	}
@@ -240,11 +242,11 @@ func (r *Reader) trimmed(err error) error {
 	return err
 }
 
-// skip drops what lies before the start.
-func (r *Reader) skip(a *Answer) {
+// skip counts the records that lie before the start.
+func (r *Reader) skip(records []consumer.Record) int {
 	n := 0
-	for ; n < len(a.Records); n++ {
-		rec := &a.Records[n]
+	for ; n < len(records); n++ {
+		rec := &records[n]
 		old := rec.Arrived.Before(r.skipTo) && !rec.Arrived.IsZero()
 		if !old && (r.skipPast.IsZero() || r.skipPast.Before(rec.Position)) {
 			r.skipTo, r.skipPast = time.Time{}, checkpoint.Position{}
@@ -252,7 +254,7 @@ func (r *Reader) skip(a *Answer) {
 		}
 		r.skipped = rec.Position
 	}
-	a.Records, a.Sizes = a.Records[n:], a.Sizes[n:]
+	return n
 }
 
 // measure keeps the average size, in which the last answer counts for a quarter.
@@ -289,24 +291,38 @@ func (r *Reader) limit(w consumer.Want) int {
 
 // cut takes from what was fetched as much as is wanted, and at least one record.
 func (r *Reader) cut(w consumer.Want) consumer.Page {
-	f := &r.fetched
-	p := consumer.Page{Behind: f.Behind}
-	n := 0
-	for ; n < len(f.Records); n++ {
-		if n > 0 && (w.Records > 0 && n >= w.Records || w.Bytes > 0 && p.Bytes+f.Sizes[n] > w.Bytes) {
-			break
+	p := consumer.Page{Behind: r.behind}
+	if r.batch != nil {
+		records, sizes := r.batch.Records[r.given:], r.batch.Sizes[r.given:]
+		n := 0
+		for ; n < len(records); n++ {
+			if n > 0 && (w.Records > 0 && n >= w.Records || w.Bytes > 0 && p.Bytes+sizes[n] > w.Bytes) {
+				break
+			}
+			p.Bytes += sizes[n]
 		}
-		p.Bytes += f.Sizes[n]
+		p.Records = records[:n:n]
+		r.lend(&p)
 	}
-	p.Records = f.Records[:n:n]
-	f.Records, f.Sizes = f.Records[n:], f.Sizes[n:]
-	if n > 0 {
+	if n := len(p.Records); n > 0 {
 		r.through = p.Records[n-1].Position
 	} else if r.through.Before(r.skipped) {
 		r.through = r.skipped
 	}
 	p.Through = r.through
 	return p
+}
+
+// lend makes p a user of the batch that it was cut from. The Reader's own use ends with the last page.
+func (r *Reader) lend(p *consumer.Page) {
+	if len(p.Records) > 0 {
+		r.batch.users.Add(1)
+		p.Release = r.batch.release
+	}
+	if r.given += len(p.Records); r.given == len(r.batch.Records) {
+		r.batch.release()
+		r.batch = nil
+	}
 }
 
 // confirm asks whether the shard has ended, unless the answer itself named the children: an answer cut down to nothing looks like an end.
