@@ -2,12 +2,14 @@ package snippets_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"iter"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/ddblease"
 	"github.com/runnelhq/runnel/lease/memlease"
+	"github.com/runnelhq/runnel/lease/sqllease"
 )
 
 var operating = filepath.Join("docs", "operating.md")
@@ -94,6 +97,36 @@ func TestRows(t *testing.T) {
 		}
 		if got, want := settled(t, []byte(b.Text)), settled(t, text); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %s is\n%v, and really\n%s", b.At(), heading, got, text)
+		}
+	}
+}
+
+// The SQL of the documents finds the rows of a consumer.
+func TestSQLIsAnswered(t *testing.T) {
+	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "leases.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	store := sqllease.New(db, nil)
+	if err := store.Setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rows := rowsOfAConsumer(t)
+	for i := range rows {
+		rows[i].Version, rows[i].Cursor = 0, ""
+	}
+	if errs := store.Put(t.Context(), rows); errs != nil {
+		t.Fatal(errs)
+	}
+	for _, b := range blocks(t) {
+		if b.Lang != "sql" {
+			continue
+		}
+		var found int
+		query := strings.TrimSuffix(strings.TrimSpace(b.Text), ";")
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM ("+query+")").Scan(&found); err != nil || found != 2 { // the shards
+			t.Errorf("%s: it finds %d shards, %v", b.At(), found, err)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func parsed(t *testing.T, dir string) []*ast.File {
 // Every block is in a language that some test here checks.
 func TestEveryBlockIsChecked(t *testing.T) {
 	checked := map[string]string{
-		"go": "TestGoIsCompiled", "sh": "TestCommandsAreRun", "json": "TestJSONIsReal", "text": "TestOutputIsPrinted", "": "TestOutputIsPrinted",
+		"go": "TestGoIsCompiled", "sh": "TestCommandsAreRun", "json": "TestJSONIsReal", "sql": "TestSQLIsAnswered", "text": "TestOutputIsPrinted", "": "TestOutputIsPrinted",
 	}
 	for _, b := range blocks(t) {
 		if _, ok := checked[b.Lang]; !ok {
