@@ -158,6 +158,11 @@ func TestAContextThatEndsInTheMiddleLeavesNothing(t *testing.T) {
 				t.Errorf("version %d is left", v)
 			}
 			put(t, other, batch(0)...)
+			put(t, s, batch(1)...)
+			begun := !strings.HasPrefix(statement, "PRAGMA") // otherwise it is not known whether a transaction is open, and the connection is closed
+			if n := tp.connected.Load(); begun && n != 1 {
+				t.Errorf("%d connections; want the same one again, for its transaction was ended", n)
+			}
 		})
 	}
 }
@@ -185,6 +190,24 @@ func TestARowThatTheDatabaseRefusesHindersNoOther(t *testing.T) {
 			}
 			put(t, sqllease.New(open(t, file), nil), row("a/0", 1))
 		})
+	}
+}
+
+func TestARowThatIsTooLargeHindersNoOther(t *testing.T) {
+	tp, s, _, _ := tappedStore(t)
+	tp.before = once("INSERT", coded(18)) // of the transaction of all
+	if errs := s.Put(t.Context(), batch(0)); errs != nil {
+		t.Errorf("%v; want each row written by itself", errs)
+	}
+	tp.before = func(_ driver.ExecerContext, query string) error {
+		if strings.HasPrefix(query, "INSERT") {
+			return coded(18)
+		}
+		return nil
+	}
+	errs := s.Put(t.Context(), []lease.Row{row("b/large", 0), row("a/1", 1)})
+	if len(errs) != 2 || !errors.Is(errs[0], coded(18)) || errs[1] != nil {
+		t.Errorf("%v; want an error of the large one alone", errs)
 	}
 }
 
@@ -253,11 +276,32 @@ func TestAReadThatFailsSaysSo(t *testing.T) {
 	}
 }
 
-func TestAMovedFileIsNamed(t *testing.T) {
-	tp, s, _, _ := tappedStore(t)
-	tp.before = once("INSERT", coded(8|4<<8))
-	errs := s.Put(t.Context(), []lease.Row{row("a/row", 0)})
-	if len(errs) != 1 || errors.Is(errs[0], lease.ErrDenied) || !strings.Contains(errs[0].Error(), "moved or deleted") {
-		t.Errorf("%v", errs)
+func TestErrorsSayWhatFollowsFromThem(t *testing.T) {
+	for _, c := range []struct {
+		code coded
+		is   error
+		want string
+	}{
+		{1, nil, "Setup makes and checks the tables"},
+		{3, lease.ErrDenied, "must be able to write"},
+		{8, lease.ErrDenied, "must be able to write"},
+		{8 | 6<<8, lease.ErrDenied, "must be able to write"},
+		{8 | 4<<8, nil, "moved or deleted"},
+		{14, nil, "its directory must exist"},
+		{23, lease.ErrDenied, "must be able to write"},
+		{26, lease.ErrTable, "no SQLite database"},
+	} {
+		tp, s, _, _ := tappedStore(t)
+		tp.before = once("INSERT", c.code)
+		errs := s.Put(t.Context(), []lease.Row{row("a/row", 0)})
+		if len(errs) != 1 || !errors.Is(errs[0], c.code) || !strings.Contains(errs[0].Error(), c.want) {
+			t.Errorf("code %d: %v; want it to say %q", int(c.code), errs, c.want)
+			continue
+		}
+		for _, sentinel := range []error{lease.ErrDenied, lease.ErrTable} {
+			if errors.Is(errs[0], sentinel) != (sentinel == c.is) { //nolint:errorlint // the one that is meant
+				t.Errorf("code %d: %v", int(c.code), errs)
+			}
+		}
 	}
 }

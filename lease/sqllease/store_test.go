@@ -374,6 +374,9 @@ func TestStatementsOfAnOperation(t *testing.T) {
 		if got := statements(c.f); got != c.want {
 			t.Errorf("%s: %d statements; want %d: %q", c.what, got, c.want, tp.recorded())
 		}
+		if writes := tp.recorded(); len(writes) > 2 && writes[1] != "BEGIN IMMEDIATE" {
+			t.Errorf("%s begins with %q; want a transaction that has the lock from its beginning", c.what, writes[:2])
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"modernc.org/sqlite"
@@ -13,6 +14,8 @@ import (
 // tap stands between the pool and the driver, and sees each statement.
 type tap struct {
 	driver.Connector
+
+	connected atomic.Int64 // connections made
 
 	mu         sync.Mutex
 	statements []string
@@ -56,6 +59,7 @@ func (t *tap) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.connected.Add(1)
 	return &tapConn{conn.(sqliteConn), t}, nil
 }
 
