@@ -49,7 +49,7 @@ func (s *Source) Pin(ctx context.Context, st consumer.Stream, at checkpoint.Star
 	if err := s.dir.add(m); err != nil && (!unwritable(err) || s.cfg.TimeField != "") {
 		return checkpoint.Start{}, s.errorf("mark where LATEST is: let this process write to the directory, or start at a time: %w", err)
 	}
-	return checkpoint.AtTime(m.At), s.same(st)
+	return checkpoint.AtTime(m.At), nil
 }
 
 // tip is where the last whole line of a shard ends.

@@ -162,6 +162,18 @@ func TestAFileWithOtherLinesOfTheSameLengthIsNoticed(t *testing.T) {
 	}
 }
 
+// TestTheLastLineAloneDoesNotMakeAFileTheSame: what is compared is 64 bytes, however short the pages were.
+func TestTheLastLineAloneDoesNotMakeAFileTheSame(t *testing.T) {
+	s := newStream(t)
+	s.write("a.jsonl", "one\ntwo\n")
+	r := s.open("a", checkpoint.Start{})
+	for range 2 {
+		s.page(r, consumer.Want{Records: 1})
+	}
+	s.write("a.jsonl", "uno\ntwo\ntres\n")
+	s.mustFail(r, filesource.ErrRewritten, "byte 8")
+}
+
 func TestOnlyAnOffsetWhereALineEndsCanBeResumedFrom(t *testing.T) {
 	s := newStream(t)
 	s.write("a.jsonl", "one\ntwo")
@@ -183,6 +195,9 @@ func TestOnlyAnOffsetWhereALineEndsCanBeResumedFrom(t *testing.T) {
 			mustBe(t, err, c.want)
 		}
 	}
+	s.write("a.end", "")
+	_, err = s.try("a", after(5))
+	mustBe(t, err, filesource.ErrRewritten)
 	for _, p := range []checkpoint.Position{checkpoint.End(), inside, vast} {
 		if _, err := s.try("a", checkpoint.After(p)); err == nil || !strings.Contains(err.Error(), p.String()) {
 			t.Errorf("open after %s: %v", p, err)
@@ -285,8 +300,24 @@ func TestAnotherStreamOfTheDirectoryIsNotReadOn(t *testing.T) {
 	s.mustFail(resumed, consumer.ErrNoStream, "another")
 	s.write("a.end", "")
 	s.mustFail(old, consumer.ErrNoStream, "another")
-	_, err := s.source().Open(t.Context(), st, consumer.Shard{ID: "a"}, after(4))
+	_, err := list(t, s.source(), st)
 	mustBe(t, err, consumer.ErrNoStream, "another")
+	_, err = s.source().Open(t.Context(), st, consumer.Shard{ID: "a"}, after(4))
+	mustBe(t, err, consumer.ErrNoStream, "another")
+}
+
+// TestAnEndIsOfTheStreamThatWasRead: its children are looked for in the directory, which may be another stream's by then.
+func TestAnEndIsOfTheStreamThatWasRead(t *testing.T) {
+	s := newStream(t)
+	s.write("a.jsonl", "one\ntwo\n")
+	s.write("a.end", "")
+	r := s.open("a", checkpoint.Start{})
+	s.page(r, consumer.Want{Records: 1})
+	s.write("stream.id", "another\n")
+	if p := s.mustGive(r, "two"); p.End {
+		t.Errorf("it ended with the children %v", p.Children)
+	}
+	s.mustFail(r, consumer.ErrNoStream, "another")
 }
 
 func TestKeys(t *testing.T) {
@@ -319,6 +350,14 @@ func TestBehind(t *testing.T) {
 	}
 	s.cfg.TimeField = "t"
 	s.add("a.jsonl", strings.Repeat("x", 2<<20)+"\"}\n"+at(11)+"\n")
+	s.cfg.TimeField = ""
+	r := s.open("a", checkpoint.Start{})
+	for _, behind := range []time.Duration{-1, 0} { // before the long line, and at the end
+		if p := s.next(r); p.Behind != behind {
+			t.Errorf("at %s it is %v behind, want %v", p.Through, p.Behind, behind)
+		}
+	}
+	s.cfg.TimeField = "t"
 	if p := s.page(s.open("a", checkpoint.Start{}), consumer.Want{Bytes: 1}); p.Behind != 10*time.Second {
 		t.Errorf("far from the newest record it is %v behind, want 10s", p.Behind)
 	}

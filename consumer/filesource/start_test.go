@@ -90,6 +90,23 @@ func TestAnInstantIsNeverTooLate(t *testing.T) {
 	s.mustGive(s.open("a", mark), "one", "two")
 }
 
+// TestTheNewestMarkCounts that is not too late, and of several of one instant the first.
+func TestTheNewestMarkCounts(t *testing.T) {
+	s := newStream(t)
+	s.write("a.jsonl", "one\ntwo\nthree\n")
+	s.write("stream.marks", `{"at":"2026-01-01T00:00:30Z","ends":{"a":14}}
+{"at":"2026-01-01T00:00:20Z","ends":{"a":8}}
+{"at":"2026-01-01T00:00:20Z","ends":{"a":14}}
+{"at":"2026-01-01T00:00:10Z","ends":{"a":4}}
+{"at":"2026-01-01T00:00:05Z","ends":{}}
+`)
+	for second, want := range map[int][]string{
+		1: {"one", "two", "three"}, 5: {"one", "two", "three"}, 10: {"two", "three"}, 20: {"three"}, 29: {"three"}, 30: nil, 59: nil,
+	} {
+		s.mustGive(s.open("a", checkpoint.AtTime(time.Date(2026, 1, 1, 0, 0, second, 0, time.UTC))), want...)
+	}
+}
+
 // TestAMarkOfAnotherFileIsNotUsed: hazards of positions are those of marks too.
 func TestAMarkOfAnotherFileIsNotUsed(t *testing.T) {
 	s := newStream(t)
