@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -22,35 +21,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
-	"go.uber.org/goleak"
 
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/consumer/kinesissource"
 	"github.com/runnelhq/runnel/consumer/sourcetest"
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/stacktest"
 	"github.com/runnelhq/runnel/localstack"
 )
 
 var stack *localstack.Stack
 
-func TestMain(m *testing.M) {
-	code, err := onStack(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code) //nolint:forbidigo // the only way to say that the stack could not be had
-}
-
-func onStack(run func() int) (code int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	if stack, err = localstack.Start(ctx, localstack.Options{}); err != nil {
-		return 1, err
-	}
-	code = run()
-	return code, errors.Join(stack.Close(), goleak.Find())
-}
+func TestMain(m *testing.M) { os.Exit(stacktest.Run(m, &stack)) } //nolint:forbidigo // the only way to say that the stack could not be had
 
 // quick polls as a local endpoint bears it.
 var quick = &kinesissource.Config{Busy: 20 * time.Millisecond, Idle: 100 * time.Millisecond}
