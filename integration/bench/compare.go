@@ -16,11 +16,11 @@ type shape struct {
 
 var (
 	kinesisShapes = []shape{
-		{"Kinesis/records=1000x1KB", load{API: kinesisAPI, Size: 1024, Page: 1000, Shards: 8, Calls: 16}},
-		{"Kinesis/records=10000x100B", load{API: kinesisAPI, Size: 100, Page: 10000, Shards: 8, Calls: 16}},
+		{kinesis1KB, load{API: kinesisAPI, Size: 1024, Page: 1000, Shards: 8, Calls: 16}},
+		{kinesis100B, load{API: kinesisAPI, Size: 100, Page: 10000, Shards: 8, Calls: 16}},
 	}
 	streamsShapes = []shape{
-		{"Streams/records=1000x10attributes", load{API: streamsAPI, Page: 1000, Shards: 1, Calls: 64}},
+		{changes, load{API: streamsAPI, Page: 1000, Shards: 1, Calls: 64}},
 	}
 )
 
@@ -48,7 +48,7 @@ func (s shape) compare(ctx context.Context, o options, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.stop()) }()
-	for range cmp.Or(o.Count, 10) {
+	for range cmp.Or(o.Count, 7) {
 		var base usage
 		for i, side := range sides {
 			u, calls, err := s.measure(ctx, o, e, side)

@@ -5,6 +5,10 @@
 //	bench streams     # the same on DynamoDB Streams
 //	bench memory      # the framework alone, on sources in memory
 //	bench idle        # a thousand shards in memory that have nothing to say
+//	bench latency     # put to handler, while records come, on the endpoints that package localstack starts
+//	bench pause       # reads of a shard at rest, and its first record after a pause
+//	bench start       # the first record of a new application
+//	bench leases      # requests to the lease table at rest, counted at the wire
 //	bench goals DIR   # the results in DIR beside what is to be reached, as Markdown
 //
 // Results are lines of Go's benchmark format, one a round, for benchstat. What lies between two sides of a comparison is told by the rounds: each side

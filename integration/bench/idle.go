@@ -17,13 +17,15 @@ import (
 
 const idleShardCount = 1000
 
+func idleName(role string) string { return "Idle/shards=1000/side=" + role }
+
 // settling is how long a worker has from its last assignment until it is watched: shards that have just been opened are read more often.
 const settling = 5 * time.Second
 
 // idleShards compares a process that reads shards in memory, which have nothing to say, with one that does nothing.
 func idleShards(ctx context.Context, o options, r *report) error {
 	r.note("one core for the process: %t", pinned())
-	for range cmp.Or(o.Count, 3) {
+	for range cmp.Or(o.Count, 2) {
 		var empty usage
 		for _, role := range []string{"empty", "idle"} {
 			u, err := run(ctx, task{Role: role, Shards: idleShardCount, Seconds: cmp.Or(o.Seconds, 20)}, readerCore)
@@ -33,7 +35,7 @@ func idleShards(ctx context.Context, o options, r *report) error {
 			if role == "empty" {
 				empty = u
 			}
-			r.result("Idle/shards=1000/side="+role,
+			r.result(idleName(role),
 				metric{u.CPU / u.Wall * 100, "core-%"},
 				metric{float64(u.Rest), "resident-B"},
 				metric{float64(u.Rest - empty.Rest), "above-empty-B"},

@@ -40,6 +40,10 @@ var parts = map[string]func(context.Context, options, *report) error{
 	"streams": func(ctx context.Context, o options, r *report) error { return compare(ctx, o, r, streamsShapes) },
 	"memory":  memory,
 	"idle":    idleShards,
+	"latency": latency,
+	"pause":   pauses,
+	"start":   starts,
+	"leases":  leaseTraffic,
 }
 
 func bench(args []string, out io.Writer) error {

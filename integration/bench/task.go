@@ -40,6 +40,7 @@ var roles = map[string]func(context.Context, task) (usage, error){
 	"body":   measured(readBodies),
 	"empty":  rest,
 	"idle":   idle,
+	"first":  first,
 }
 
 // child runs a task and writes its usage, until it is done or the parent is gone.
