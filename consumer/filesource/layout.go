@@ -68,9 +68,9 @@ type marker struct {
 	size   int64 // how many bytes the shard has; negative: the marker does not say
 }
 
-// marker reads the marker of a shard. What is in the shard's file after the call belongs to it if the shard is closed: the marker is written last.
-func (d directory) marker(shard string) (marker, error) {
-	b, err := os.ReadFile(d.end(shard))
+// markerIn reads the marker of a shard. What is in the shard's file after the call belongs to it if the shard is closed: the marker is written last.
+func markerIn(path string) (marker, error) {
+	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return marker{size: -1}, nil
 	}
@@ -83,7 +83,7 @@ func (d directory) marker(shard string) (marker, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil {
-		return marker{}, fmt.Errorf("%s holds %q: let it be empty, or the number of bytes of the shard", d.end(shard), brief(text))
+		return marker{}, fmt.Errorf("%s holds %q: let it be empty, or the number of bytes of the shard", path, brief(text))
 	}
 	return marker{closed: true, size: int64(n)}, nil
 }

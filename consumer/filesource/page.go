@@ -35,8 +35,12 @@ func (r *reader) page(w consumer.Want) (consumer.Page, error) {
 		return consumer.Page{}, err
 	}
 	p := consumer.Page{Bytes: size, Behind: -1}
-	if p.Records, err = r.records(); err != nil {
-		return consumer.Page{}, err
+	if len(r.spans) > 0 {
+		records, err := r.records()
+		if err != nil {
+			return consumer.Page{}, err
+		}
+		p.Records, p.Release = *records, func() { r.source.released.Put(records) }
 	}
 	if done > 0 {
 		r.before = slices.Clone(lastOf(append(r.before, lastOf(r.ahead[:done])...)))
@@ -100,13 +104,15 @@ func (r *reader) scan(w consumer.Want) (done int, size int64, err error) {
 	return done, size, nil
 }
 
-// records makes the records that scan found. Their keys and positions share one string.
-func (r *reader) records() ([]consumer.Record, error) {
-	if len(r.spans) == 0 {
-		return nil, nil
+// records makes the records that scan found, in the place of those of a page that was released. Their keys and positions share one string.
+func (r *reader) records() (*[]consumer.Record, error) {
+	made, _ := r.source.released.Get().(*[]consumer.Record)
+	if made == nil {
+		made = new([]consumer.Record)
 	}
+	records := slices.Grow((*made)[:0], len(r.spans))[:len(r.spans)]
+	*made = records
 	text := string(r.text)
-	records := make([]consumer.Record, len(r.spans))
 	for i, s := range r.spans {
 		p, err := checkpoint.Sequence(text[s.pos:s.end])
 		if err != nil {
@@ -124,5 +130,5 @@ func (r *reader) records() ([]consumer.Record, error) {
 			records[i].Arrived = r.arrived
 		}
 	}
-	return records, nil
+	return made, nil
 }

@@ -19,7 +19,7 @@ func TestAChildIsNeverListedWithoutItsParents(t *testing.T) {
 	made := make(chan struct{})
 	wg.Go(func() {
 		defer close(made)
-		for i := range 300 {
+		for i := range 100 {
 			if err := s.writer().Create(fmt.Sprintf("child-%03d", i), "a"); err != nil {
 				t.Error(err)
 			}
@@ -45,7 +45,7 @@ func TestAChildIsNeverListedWithoutItsParents(t *testing.T) {
 // TestAShardDoesNotEndBeforeItsLastLine, at whatever moment it is closed.
 func TestAShardDoesNotEndBeforeItsLastLine(t *testing.T) {
 	s := newStream(t)
-	for i := range 200 {
+	for i := range 100 {
 		shard := fmt.Sprintf("shard-%03d", i)
 		s.check(s.writer().Create(shard))
 		var wg sync.WaitGroup

@@ -26,6 +26,8 @@ type reader struct {
 	source *Source
 	stream consumer.Stream
 	shard  string
+	path   string    // of its file
+	end    string    // of its marker
 	older  time.Time // not zero: records that are older by their own time are skipped, up to the first that is not
 
 	at      int64               // the offset of the first byte that was not given
@@ -47,7 +49,7 @@ type reader struct {
 
 // open looks the shard up and finds where to begin.
 func (s *Source) open(st consumer.Stream, shard string, at checkpoint.Start) (*reader, error) {
-	r := &reader{source: s, stream: st, shard: shard, interval: s.cfg.Busy}
+	r := &reader{source: s, stream: st, shard: shard, path: s.dir.lines(shard), end: s.dir.end(shard), interval: s.cfg.Busy}
 	err := r.begin(at)
 	if same := s.same(st); same != nil {
 		return nil, same // whatever was found is another stream's
@@ -66,7 +68,7 @@ func (r *reader) begin(at checkpoint.Start) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(r.path())
+	f, err := os.Open(r.path)
 	if err != nil {
 		return err
 	}
@@ -82,21 +84,19 @@ func (r *reader) begin(at checkpoint.Start) error {
 	return nil
 }
 
-func (r *reader) path() string { return r.source.dir.lines(r.shard) }
-
 // state looks at the file: first at its marker, so that a file that is closed has all its lines when its size is taken.
 func (r *reader) state() (state, error) {
-	m, err := r.source.dir.marker(r.shard)
+	m, err := markerIn(r.end)
 	if err != nil {
 		return state{}, err
 	}
 	m.closed = m.closed || r.source.cfg.Closed
-	info, err := os.Stat(r.path())
+	info, err := os.Stat(r.path)
 	if err != nil {
 		return state{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return state{}, fmt.Errorf("%w: %s is no file", consumer.ErrNoShard, r.path())
+		return state{}, fmt.Errorf("%w: %s is no file", consumer.ErrNoShard, r.path)
 	}
 	return stateOf(m, info), nil
 }
@@ -192,7 +192,7 @@ func (r *reader) read(now state, w consumer.Want) error {
 	case now.end == r.at:
 		return now.fault()
 	}
-	f, err := os.Open(r.path())
+	f, err := os.Open(r.path)
 	if err != nil {
 		return err
 	}
@@ -277,10 +277,10 @@ func (r *reader) tooLong(at int64) error {
 // explain says what an error is about.
 func (r *reader) explain(err error) error {
 	if (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) && !errors.Is(err, consumer.ErrNoStream) {
-		err = fmt.Errorf("%w: there is no file %s: %w", consumer.ErrNoShard, r.path(), err)
+		err = fmt.Errorf("%w: there is no file %s: %w", consumer.ErrNoShard, r.path, err)
 	}
 	if errors.Is(err, consumer.ErrNoStream) {
 		return err
 	}
-	return fmt.Errorf("filesource: shard %s, file %s: %w", r.shard, r.path(), explain(err))
+	return fmt.Errorf("filesource: shard %s, file %s: %w", r.shard, r.path, explain(err))
 }

@@ -382,6 +382,21 @@ func TestArrived(t *testing.T) {
 	}
 }
 
+// TestAPageIsNotTouchedByTheReleaseOfAnother, nor by what is read then.
+func TestAPageIsNotTouchedByTheReleaseOfAnother(t *testing.T) {
+	s := newStream(t)
+	s.write("a.jsonl", "one\ntwo\nthree\nfour\n")
+	r := s.open("a", checkpoint.Start{})
+	first, second := s.page(r, consumer.Want{Records: 1}), s.page(r, consumer.Want{Records: 1})
+	first.Release()
+	third := s.page(r, consumer.Want{Records: 1})
+	second.Release()
+	fourth := s.next(r)
+	if got := slices.Concat(lines(third), lines(fourth)); !slices.Equal(got, []string{"three", "four"}) {
+		t.Errorf("the pages that are held have %q", got)
+	}
+}
+
 func TestReaderThatIsClosedIsUseless(t *testing.T) {
 	s := newStream(t)
 	s.write("a.jsonl", "one\n")

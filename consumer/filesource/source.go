@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -56,6 +57,8 @@ type Source struct {
 	dir  directory
 	cfg  Config
 	lost error // why the name is not known
+
+	released sync.Pool // of *[]consumer.Record: a page's records take more memory than its lines
 }
 
 // New is a source on a directory. It touches no file; what is wrong with its arguments is said by [Source.Validate] and by the first call. A nil

@@ -137,7 +137,7 @@ func (w *Writer) open(shard string) (*os.File, error) {
 }
 
 func (w *Writer) isOpen(shard string) error {
-	m, err := w.dir.marker(shard)
+	m, err := markerIn(w.dir.end(shard))
 	if err == nil && m.closed {
 		err = fmt.Errorf("%w: there is %s", ErrClosed, w.dir.end(shard))
 	}
