@@ -96,11 +96,13 @@ const plainEvery = 2 * time.Second
 // show brings the board up to date.
 func (b *board) show(s snapshot) {
 	if b.width != nil {
-		b.clear()
-		for _, line := range s.lines() {
-			fmt.Fprintln(b.out, cut(line, b.width()))
-			b.drawn++
+		var text strings.Builder
+		lines := s.lines()
+		for _, line := range lines {
+			fmt.Fprintln(&text, cut(line, b.width()))
 		}
+		b.replace(text.String())
+		b.drawn = len(lines)
 		return
 	}
 	if b.begun && s.elapsed-b.last < plainEvery {
@@ -112,16 +114,19 @@ func (b *board) show(s snapshot) {
 
 // event prints something that happened, above the board. The next show draws the board again.
 func (b *board) event(elapsed time.Duration, format string, args ...any) {
-	b.clear()
-	fmt.Fprintf(b.out, "%3.0f s  %s\n", elapsed.Seconds(), fmt.Sprintf(format, args...))
+	b.replace(fmt.Sprintf("%3.0f s  %s\n", elapsed.Seconds(), fmt.Sprintf(format, args...)))
 }
 
 // clear takes the board off the terminal.
-func (b *board) clear() {
+func (b *board) clear() { b.replace("") }
+
+// replace prints in the place of what was drawn, by one write, so that nothing flickers.
+func (b *board) replace(text string) {
 	if b.drawn > 0 {
-		fmt.Fprintf(b.out, "\x1b[%dA\x1b[J", b.drawn) // up so many lines, and erase from there
+		text = fmt.Sprintf("\x1b[%dA\x1b[J", b.drawn) + text // up so many lines, and erase from there
 		b.drawn = 0
 	}
+	fmt.Fprint(b.out, text)
 }
 
 // cut keeps a line from being wrapped, which would make it two.

@@ -43,7 +43,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	flags.StringVar(&o.dir, "dir", "", "the `directory` of the run, made if it is missing; a run that is in it goes on by default a new one in the system's folder for temporary files")
+	flags.StringVar(&o.dir, "dir", "", "the `directory` of the run, made if it is missing; a run that is in it goes on; by default a new one in the system's folder for temporary files")
 	flags.IntVar(&o.records, "records", 100_000, "votes to cast")
 	flags.Uint64Var(&o.seed, "seed", 1, "which votes: the same seed gives the same ones")
 	flags.DurationVar(&o.over, "over", 20*time.Second, "the time over which the votes are cast")
@@ -131,19 +131,21 @@ func quickstart(ctx context.Context, o options) (err error) {
 		}
 	}
 	fmt.Printf("%d votes are cast into %s and counted by %d workers; all is in %s\n", r.Records, o.streams(), o.workers, o.dir)
-	if err := elect(ctx, o, r, boxes); err != nil {
-		if ctx.Err() != nil {
-			fmt.Printf("to go on where it was, give the same flags and -dir %s\n", o.dir)
-		}
-		return err
+	undone := elect(ctx, o, r, boxes)
+	switch {
+	case ctx.Err() != nil:
+		fmt.Printf("to go on where it was, give the same flags and -dir %s\n", o.dir)
+		return undone
+	case undone != nil && !errors.Is(undone, errStalled):
+		return undone
 	}
 	res, err := r.result(ctx)
 	if err != nil {
-		return err
+		return errors.Join(undone, err)
 	}
 	o.suggest(os.Stdout)
 	res.print(os.Stdout)
-	return res.verdict()
+	return errors.Join(undone, res.verdict())
 }
 
 // elect casts the votes of a run and has them counted.

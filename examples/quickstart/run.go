@@ -84,20 +84,33 @@ func resumeRun(ctx context.Context, o options) (_ *run, err error) {
 		return nil, fmt.Errorf("open %s: %w", o.dir, err)
 	}
 	defer func() { _ = tx.Rollback() }() // after the commit it does nothing
-	var exists bool
-	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'run'`).Scan(&exists); err != nil {
-		return nil, fmt.Errorf("read %s: %w", o.dir, err)
-	}
-	if exists {
-		err = r.match(ctx, tx, o)
-	} else {
-		_, err = tx.ExecContext(ctx, runSchema+tallySchema+`INSERT INTO run (id, seed, records, boxes, leases) VALUES (?, ?, ?, ?, ?)`,
-			r.Run, r.Seed, r.Records, o.streams(), o.leases)
-	}
-	if err != nil {
+	if err := r.read(ctx, tx, o); err != nil {
 		return nil, err
 	}
 	return r, tx.Commit()
+}
+
+// read makes r the run that is in the directory, or puts r into it.
+func (r *run) read(ctx context.Context, tx *sql.Tx, o options) error {
+	var exists, enrolled bool
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'run'`).Scan(&exists); err != nil {
+		return fmt.Errorf("read %s: %w", o.dir, err)
+	}
+	if !exists {
+		if _, err := tx.ExecContext(ctx, runSchema+tallySchema); err != nil {
+			return fmt.Errorf("make the tables in %s: %w", o.dir, err)
+		}
+	}
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM boxes`).Scan(&enrolled); err != nil {
+		return err
+	}
+	if enrolled {
+		return r.match(ctx, tx, o)
+	}
+	// Nothing was cast: an earlier start failed, on a stream that is not there for example.
+	_, err := tx.ExecContext(ctx, `DELETE FROM run; INSERT INTO run (id, seed, records, boxes, leases) VALUES (?, ?, ?, ?, ?)`,
+		r.Run, r.Seed, r.Records, o.streams(), o.leases)
+	return err
 }
 
 // match refuses flags that contradict the run in the directory. What was not given is taken from there.
@@ -153,7 +166,7 @@ func hold(ctx context.Context, dir string) (release func() error, err error) {
 		return nil, err
 	}
 	db := openFile(filepath.Join(dir, "lock.db"), "_txlock=exclusive")
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := db.BeginTx(context.WithoutCancel(ctx), nil) // held until the workers have stopped
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("another quickstart works in %s: wait for it, or give another -dir: %w", dir, err), db.Close())
 	}

@@ -14,6 +14,9 @@ func TestDirectoryRefusesAnotherRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := first.enrol(t.Context(), prepared(t, first)); err != nil {
+		t.Fatal(err)
+	}
 	if err := first.db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +48,52 @@ func TestDirectoryRefusesAnotherRun(t *testing.T) {
 	if err := again.db.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A start that failed before anything was cast leaves nothing to contradict.
+func TestDirectoryForgetsAFailedStart(t *testing.T) {
+	dir := t.TempDir()
+	for _, o := range []options{
+		{dir: dir, records: 300, seed: 7, kinesis: "mispelt"},
+		{dir: dir, records: 200, seed: 8, given: map[string]bool{"seed": true, "records": true}},
+	} {
+		r, err := resumeRun(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Seed != o.seed || r.Records != o.records {
+			t.Errorf("the run is %+v, not that of %+v", r.election, o)
+		}
+		if err := r.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A stream that was made anew does not have the votes that were cast.
+func TestDirectoryRefusesAnotherStream(t *testing.T) {
+	s := newScene(t, 10)
+	b := prepared(t, s.run)
+	for range 2 {
+		if err := s.run.enrol(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(b.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run.enrol(t.Context(), prepared(t, s.run)); err == nil || !strings.Contains(err.Error(), "was made anew since this run began") {
+		t.Errorf("another directory of votes was taken for the run's: %v", err)
+	}
+}
+
+func prepared(t *testing.T, r *run) *fileBox {
+	t.Helper()
+	b := newFileBox(r.dir)
+	if err := b.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestDirectoryIsHeldByOne(t *testing.T) {

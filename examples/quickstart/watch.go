@@ -39,6 +39,8 @@ const (
 	stalled = time.Minute
 )
 
+var errStalled = errors.New("nothing was counted")
+
 func newWatch(ctx context.Context, r *run, c *crew, p *producer, b *board, kill bool) (*watch, error) {
 	w := &watch{run: r, crew: c, producer: p, board: b, begun: time.Now(), moved: time.Now(), told: make(map[takeover]bool), kill: kill}
 	before, err := r.progress(ctx)
@@ -214,7 +216,7 @@ func (w *watch) ended(ctx context.Context, m *member) error {
 }
 
 func (w *watch) stuck(applied int) error {
-	errs := []error{fmt.Errorf("nothing was counted for %s: %d of %d are applied", stalled, applied, w.run.Records)}
+	errs := []error{fmt.Errorf("%w for %s: %d of %d are applied", errStalled, stalled, applied, w.run.Records)}
 	for _, m := range w.crew.members {
 		if m.alive() {
 			errs = append(errs, fmt.Errorf("%s says\n%s", m.name, m.last()))
