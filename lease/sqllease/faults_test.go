@@ -65,6 +65,33 @@ func TestWhatOthersCauseIsTriedAgain(t *testing.T) {
 	}
 }
 
+// A row that was a conflict in an attempt that came to nothing is judged anew in the next.
+func TestAnAttemptKeepsNothingOfTheOneBefore(t *testing.T) {
+	for name, write := range map[string]func(*sqllease.Store) func(context.Context, []lease.Row) []error{
+		"Put":    func(s *sqllease.Store) func(context.Context, []lease.Row) []error { return s.Put },
+		"Delete": func(s *sqllease.Store) func(context.Context, []lease.Row) []error { return s.Delete },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tp, s, other, _ := tappedStore(t)
+			put(t, other, row("a/there", 0))
+			failed := false
+			tp.before = func(_ driver.ExecerContext, query string) error {
+				switch {
+				case query == "COMMIT" && !failed:
+					failed = true
+					return coded(5)
+				case query == "BEGIN IMMEDIATE" && failed:
+					put(t, other, row("a/late", 0))
+				}
+				return nil
+			}
+			if errs := write(s)(t.Context(), []lease.Row{row("a/late", 1), row("a/there", 1)}); errs != nil {
+				t.Errorf("%v; want none, for both had their versions in the end", errs)
+			}
+		})
+	}
+}
+
 func TestOtherErrorsAreNotTriedAgain(t *testing.T) {
 	for _, err := range []error{coded(10), coded(11), coded(13), io.ErrUnexpectedEOF} {
 		for _, statement := range []string{"PRAGMA main.synchronous", "BEGIN", "UPDATE main.\"runnel_leases_cursor\"", "INSERT", "COMMIT"} {
@@ -90,8 +117,8 @@ func TestOtherErrorsAreNotTriedAgain(t *testing.T) {
 	}
 }
 
-// The transaction was committed and the answer was lost: what is known is not that it is a conflict, and the caller who writes again meets its own version.
-func TestALostAnswerIsNoConflictUntilItIsWrittenAgain(t *testing.T) {
+// Hazard 17: the transaction was committed and the answer was lost. What is known is not that it is a conflict, and the caller who writes again meets its own version.
+func TestHazard17ALostAnswerIsNoConflictUntilItIsWrittenAgain(t *testing.T) {
 	tp, s, _, _ := tappedStore(t)
 	tp.after = once("COMMIT", io.ErrUnexpectedEOF)
 	errs := s.Put(t.Context(), []lease.Row{row("a/row", 0)})
@@ -273,6 +300,21 @@ func TestAReadThatFailsSaysSo(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("List yields %d times", n)
+	}
+}
+
+// An answer that breaks off must not pass for a short one: rows that are not listed count as gone.
+func TestAnAnswerThatBreaksOffIsAnError(t *testing.T) {
+	tp, s, _, _ := tappedStore(t)
+	put(t, s, batch(0)...)
+	tp.cut = io.ErrUnexpectedEOF
+	if _, err := s.Get(t.Context(), []string{"a/0", "a/1"}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("Get: %v", err)
+	}
+	for r, err := range s.List(t.Context(), "a/", "") {
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("List: %v, %v", r, err)
+		}
 	}
 }
 

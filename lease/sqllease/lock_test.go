@@ -3,6 +3,7 @@ package sqllease_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -114,16 +115,33 @@ func TestALockIsNamedThoughTheDriverWaitsToo(t *testing.T) {
 
 // Writes of one store wait for each other inside of it, and do not take a connection each for that.
 func TestAStoreHasOneWriteUnderWay(t *testing.T) {
-	s, db, file := newStore(t)
+	file := newFile(t)
+	tp, db := tapped(t, file)
+	s := sqllease.New(db, nil)
+	if err := s.Setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	release := lock(t, open(t, file))
+	begun := make(chan struct{}, 1)
+	tp.before = func(_ driver.ExecerContext, query string) error {
+		if strings.HasPrefix(query, "BEGIN") {
+			select {
+			case begun <- struct{}{}:
+			default:
+			}
+		}
+		return nil
+	}
 	var wg sync.WaitGroup
 	errs := make([][]error, 20)
 	for i := range errs {
 		wg.Go(func() { errs[i] = s.Put(t.Context(), []lease.Row{row(fmt.Sprintf("a/%d", i), 0)}) })
 	}
+	<-begun
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if late := s.Put(ctx, []lease.Row{row("a/late", 0)}); len(late) != 1 || !errors.Is(late[0], context.DeadlineExceeded) {
+	late := s.Put(ctx, []lease.Row{row("a/late", 0)})
+	if len(late) != 1 || !errors.Is(late[0], context.DeadlineExceeded) || !strings.Contains(late[0].Error(), "another write of this store") {
 		t.Errorf("a write that waits for others: %v", late)
 	}
 	release()
@@ -133,7 +151,7 @@ func TestAStoreHasOneWriteUnderWay(t *testing.T) {
 			t.Error(e)
 		}
 	}
-	if n := db.Stats().OpenConnections; n > 2 {
-		t.Errorf("%d connections for writes that wait for each other", n)
+	if n := tp.connected.Load(); n != 1 {
+		t.Errorf("%d connections were made for writes that wait for each other", n)
 	}
 }

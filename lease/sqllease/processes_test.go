@@ -185,7 +185,7 @@ func beRacer(ctx context.Context, file string) error {
 	}
 }
 
-func TestOneOfSeveralProcessesWinsEachVersion(t *testing.T) {
+func TestHazard21OneOfSeveralProcessesWinsEachVersion(t *testing.T) {
 	s, _, file := newStore(t)
 	var racers []*process
 	for range 4 {

@@ -123,6 +123,20 @@ func TestConflictsSayWhatIsThere(t *testing.T) {
 	}
 }
 
+// What was done for the others is kept, whatever the last row was.
+func TestALastRowThatIsAConflictHindersNoOther(t *testing.T) {
+	s, _, _ := newStore(t)
+	for name, write := range map[string]func(context.Context, []lease.Row) []error{"a/put": s.Put, "a/deleted": s.Delete} {
+		put(t, s, row(name, 0))
+		if errs := write(t.Context(), []lease.Row{row(name, 1), row("a/none", 7)}); len(errs) != 2 || errs[0] != nil || !errors.Is(errs[1], lease.ErrConflict) {
+			t.Errorf("%s: %v; want a conflict of the second", name, errs)
+		}
+	}
+	if put, deleted := get(t, s, "a/put").Version, get(t, s, "a/deleted").Version; put != 2 || deleted != 0 {
+		t.Errorf("versions %d and %d; want 2 and 0", put, deleted)
+	}
+}
+
 func TestARowNamedTwiceIsWrittenInOrder(t *testing.T) {
 	s, _, _ := newStore(t)
 	errs := s.Put(t.Context(), []lease.Row{row("a/row", 0), row("a/row", 1), row("a/row", 1)})
@@ -157,10 +171,11 @@ func TestUnsoundRowsAreRefusedAndHinderNone(t *testing.T) {
 		t.Error("Get of a key without a group: no error")
 	}
 	for _, group := range []string{"", "a", "/x", "\xff/", "\x00/"} {
-		for _, err := range s.List(t.Context(), group, "") {
-			if err == nil {
-				t.Errorf("List of %q: no error", group)
-			}
+		var last error
+		for _, last = range s.List(t.Context(), group, "") {
+		}
+		if last == nil {
+			t.Errorf("List of %q: no error", group)
 		}
 	}
 }
@@ -279,8 +294,10 @@ func TestACreatedRowIsListedWhateverItsCursor(t *testing.T) {
 func TestAForeignCursorComesBeforeEveryChange(t *testing.T) {
 	s, _, _ := newStore(t)
 	put(t, s, row("a/1", 0))
-	if keys := listed(t, s, "a/", "2026-01-02T15:04:05.000000000Z-00000000"); !slices.Equal(keys, []string{"a/1"}) {
-		t.Errorf("listed %q; want all", keys)
+	for _, cursor := range []string{"2026-01-02T15:04:05.000000000Z-00000000", "99999999999999999999"} {
+		if keys := listed(t, s, "a/", cursor); !slices.Equal(keys, []string{"a/1"}) {
+			t.Errorf("listed %q after %q; want all", keys, cursor)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ type tap struct {
 	before     func(conn driver.ExecerContext, query string) error // an error keeps the statement from the database
 	after      func(conn driver.ExecerContext, query string) error // an error hides its answer
 	instead    func(query string) string
+	cut        error // ends answers after a row
 }
 
 // tapped opens a file through a tap.
@@ -82,7 +83,28 @@ func (c *tapConn) ExecContext(ctx context.Context, query string, args []driver.N
 }
 
 func (c *tapConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return through(c, query, func(query string) (driver.Rows, error) { return c.sqliteConn.QueryContext(ctx, query, args) })
+	return through(c, query, func(query string) (driver.Rows, error) {
+		rows, err := c.sqliteConn.QueryContext(ctx, query, args)
+		if c.tap.cut == nil || err != nil {
+			return rows, err
+		}
+		return &cutRows{Rows: rows, err: c.tap.cut}, nil
+	})
+}
+
+// cutRows are rows of which one comes and then an error.
+type cutRows struct {
+	driver.Rows
+	err  error
+	came bool
+}
+
+func (r *cutRows) Next(values []driver.Value) error {
+	if r.came {
+		return r.err
+	}
+	r.came = true
+	return r.Rows.Next(values)
 }
 
 func through[T any](c *tapConn, query string, run func(string) (T, error)) (answer T, err error) {
