@@ -25,7 +25,7 @@ func prepareCount(ctx context.Context, tx *sql.Tx, seal int64) (*count, error) {
 		{&c.shift, `INSERT INTO tally (candidate, votes) VALUES (?1, ?2) ON CONFLICT (candidate) DO UPDATE SET votes = votes + ?2`},
 	} {
 		var err error
-		if *s.stmt, err = tx.PrepareContext(ctx, s.text); err != nil {
+		if *s.stmt, err = tx.PrepareContext(ctx, s.text); err != nil { //nolint:sqlclosecheck // the end of the transaction closes it
 			return nil, err
 		}
 	}

@@ -25,9 +25,10 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprint(r.Header, err), http.StatusBadRequest)
 		return
 	}
-	out := map[string]any{}
-	var records []map[string]string
-	failed := 0
+	var out struct {
+		FailedRecordCount int
+		Records           []map[string]string
+	}
 	for _, record := range in.Records {
 		var v vote
 		if err := json.Unmarshal(record.Data, &v); err != nil {
@@ -36,16 +37,17 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		if v.N%3 == 0 && !s.refused[v.N] {
 			s.refused[v.N] = true
-			failed++
-			records = append(records, map[string]string{"ErrorCode": "ProvisionedThroughputExceededException"})
+			out.FailedRecordCount++
+			out.Records = append(out.Records, map[string]string{"ErrorCode": "ProvisionedThroughputExceededException"})
 			continue
 		}
 		s.taken = append(s.taken, v.N)
-		records = append(records, map[string]string{"SequenceNumber": "1", "ShardId": "shardId-000000000000"})
+		out.Records = append(out.Records, map[string]string{"SequenceNumber": "1", "ShardId": "shardId-000000000000"})
 	}
-	out["FailedRecordCount"], out["Records"] = failed, records
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	_ = json.NewEncoder(w).Encode(out)
+	if err := json.NewEncoder(w).Encode(out); err != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // What Kinesis refuses is put again, and nothing else is.

@@ -66,13 +66,13 @@ func (r *run) each(ctx context.Context, scan func(*sql.Rows) error, query string
 	if err != nil {
 		return err
 	}
+	defer func() { _ = rows.Close() }() // read to the end, or given up
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			_ = rows.Close()
 			return err
 		}
 	}
-	return rows.Err() // closed: there were no more
+	return rows.Err()
 }
 
 // totals are the sums over all tenures.

@@ -46,8 +46,8 @@ type run struct {
 }
 
 // openDatabase opens the one file that all processes share. Transactions are IMMEDIATE: two that first read and then write would otherwise both begin, and
-// one of them would fail. A process waits up to 10 s for the others' transactions. What was committed survives a power failure, which is SQLite's default and costs
-// a sync a transaction.
+// one of them would fail. A process waits up to 10 s for the others' transactions; one that is stopped (SIGSTOP) inside its own holds up all.
+// What was committed survives a power failure, which is SQLite's default and costs a sync a transaction.
 func openDatabase(dir string) *sql.DB {
 	return openFile(filepath.Join(dir, "quickstart.db"), "_txlock=immediate&_busy_timeout=10000&_journal_mode=WAL")
 }
@@ -93,7 +93,7 @@ func resumeRun(ctx context.Context, o options) (_ *run, err error) {
 // read makes r the run that is in the directory, or puts r into it.
 func (r *run) read(ctx context.Context, tx *sql.Tx, o options) error {
 	var exists, enrolled bool
-	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'run'`).Scan(&exists); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'run'`).Scan(&exists); err != nil {
 		return fmt.Errorf("read %s: %w", o.dir, err)
 	}
 	if !exists {
@@ -101,7 +101,7 @@ func (r *run) read(ctx context.Context, tx *sql.Tx, o options) error {
 			return fmt.Errorf("make the tables in %s: %w", o.dir, err)
 		}
 	}
-	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM boxes`).Scan(&enrolled); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) > 0 FROM boxes`).Scan(&enrolled); err != nil {
 		return err
 	}
 	if enrolled {

@@ -17,6 +17,9 @@ func TestDirectoryRefusesAnotherRun(t *testing.T) {
 	if err := first.enrol(t.Context(), prepared(t, first)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := first.db.ExecContext(t.Context(), `INSERT INTO boxes (name, incarnation) VALUES ('a second', 'one')`); err != nil {
+		t.Fatal(err)
+	}
 	if err := first.db.Close(); err != nil {
 		t.Fatal(err)
 	}

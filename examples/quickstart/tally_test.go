@@ -73,6 +73,7 @@ func (s *scene) want(applied, twice, redelivered int) {
 }
 
 func TestTallyCountsInOrder(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 300)
 	one := newTally(s.run.db, "worker-1")
 	for p := 1; p <= 300; p += 100 {
@@ -83,6 +84,7 @@ func TestTallyCountsInOrder(t *testing.T) {
 
 // The next owner reads from a position that was stored long before the last commit.
 func TestTallyLeavesOutRepeats(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 300)
 	s.apply(newTally(s.run.db, "worker-1"), s.batch(1, 1, 200))
 	two := newTally(s.run.db, "worker-2")
@@ -93,6 +95,7 @@ func TestTallyLeavesOutRepeats(t *testing.T) {
 }
 
 func TestTallyRefusesAnEarlierOwner(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 300)
 	one, two := newTally(s.run.db, "worker-1"), newTally(s.run.db, "worker-2")
 	s.apply(one, s.batch(1, 1, 100))
@@ -111,6 +114,7 @@ func TestTallyRefusesAnEarlierOwner(t *testing.T) {
 
 // A record behind a later one is no repeat: to leave it out would lose it.
 func TestTallyRefusesDisorder(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 300)
 	one := newTally(s.run.db, "worker-1")
 	s.apply(one, s.batch(1, 1, 100))
@@ -133,6 +137,7 @@ func TestTallyRefusesDisorder(t *testing.T) {
 
 // A commit whose answer was lost has happened, or not: the same owner gets its records once more, and the database knows.
 func TestTallySettlesALostAnswer(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 300)
 	one := newTally(s.run.db, "worker-1")
 	at := place{"stream", "0", 1}
@@ -148,6 +153,7 @@ func TestTallySettlesALostAnswer(t *testing.T) {
 
 // A worker that dies between its statements leaves nothing behind, not even its seal.
 func TestTallyIsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 300)
 	s.apply(newTally(s.run.db, "worker-1"), s.batch(1, 1, 100))
 	tx, err := s.run.db.BeginTx(t.Context(), nil)
@@ -168,6 +174,7 @@ func TestTallyIsAllOrNothing(t *testing.T) {
 // A shard changes hands at random, with crashes between the commit and the stored position, crashes inside transactions, and owners that go on after they
 // were replaced.
 func TestTallyUnderCrashes(t *testing.T) {
+	t.Parallel()
 	const records = 1_500
 	s := newScene(t, records)
 	chance := rand.New(rand.NewPCG(1, 2))
@@ -220,6 +227,7 @@ func TestTallyUnderCrashes(t *testing.T) {
 }
 
 func TestHandlerLeavesOtherRecordsAlone(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, 10)
 	foreign := s.votes[1]
 	foreign.Run = "another"
