@@ -22,7 +22,7 @@ func (s *Store) patiently(ctx context.Context, what string, f func(*sql.Conn) er
 		if err == nil {
 			return nil
 		}
-		if s.engine.locked(err) {
+		if s.engine.transient(err) {
 			held = err
 			if backoff.Wait(ctx, busy.Delay(n)) == nil {
 				continue

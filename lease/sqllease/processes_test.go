@@ -17,6 +17,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/sqllease"
 )
@@ -59,9 +60,14 @@ func start(t *testing.T, role, file string) *process {
 	return p
 }
 
-// allow lets processes go on that wait for it, all at once.
+// allow lets processes go on, all at once, when all wait for it.
 func allow(t *testing.T, processes ...*process) {
 	t.Helper()
+	for _, p := range processes {
+		if line := p.line(t); line != "waiting" {
+			t.Fatalf("%q", line)
+		}
+	}
 	for _, p := range processes {
 		if err := p.permit.Close(); err != nil {
 			t.Fatal(err)
@@ -70,6 +76,7 @@ func allow(t *testing.T, processes ...*process) {
 }
 
 func allowed() error {
+	fmt.Println("waiting")
 	_, err := io.Copy(io.Discard, os.Stdin)
 	return err
 }
@@ -182,6 +189,9 @@ func beRacer(ctx context.Context, file string) error {
 				return errs[i]
 			}
 		}
+		if err := backoff.Wait(ctx, rand.N(4*time.Millisecond)); err != nil { // nobody writes without a pause
+			return err
+		}
 	}
 }
 
@@ -276,7 +286,7 @@ func TestAKilledProcessLeavesNothingHalfAndLosesNothing(t *testing.T) {
 	}
 }
 
-// beStuck writes a batch, stops in the middle and says so.
+// beStuck writes a batch, and stops in the middle until it is allowed to go on.
 func beStuck(ctx context.Context, file string) error {
 	connector, err := sqlite.NewConnector(file)
 	if err != nil {
@@ -286,7 +296,6 @@ func beStuck(ctx context.Context, file string) error {
 	db := sql.OpenDB(&tap{Connector: connector, after: func(_ driver.ExecerContext, query string) error {
 		if strings.HasPrefix(query, "UPDATE main.\"runnel_leases\"") {
 			if updates++; updates == 15 {
-				fmt.Println("stuck")
 				return allowed()
 			}
 		}
@@ -299,7 +308,7 @@ func TestAProcessStuckInAWriteHoldsUpWritersUntilItIsKilled(t *testing.T) {
 	s, _, file := newStore(t)
 	put(t, s, batch(0)...)
 	p := start(t, "stuck", file)
-	if line := p.line(t); line != "stuck" {
+	if line := p.line(t); line != "waiting" {
 		t.Fatal(line)
 	}
 	if v := whole(t, s); v != 1 {
@@ -327,7 +336,6 @@ func TestAProcessThatGoesOnAfterItWasStuckHasItsWrite(t *testing.T) {
 	s, _, file := newStore(t)
 	put(t, s, batch(0)...)
 	p := start(t, "stuck", file)
-	p.line(t)
 	allow(t, p)
 	p.end(t)
 	if v := whole(t, s); v != 2 {

@@ -49,7 +49,7 @@ func (e *sqlite) get(n int) string {
 
 // put is a [change].
 func (e *sqlite) put(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error {
-	return transact(ctx, conn, func() (keep bool, err error) {
+	return e.transact(ctx, conn, func() (keep bool, err error) {
 		var count int64
 		for _, row := range rows {
 			if count == 0 && stamped(row) {
@@ -97,7 +97,7 @@ func (e *sqlite) count(ctx context.Context, conn *sql.Conn) (count int64, err er
 
 // remove is a [change].
 func (e *sqlite) remove(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error {
-	return transact(ctx, conn, func() (keep bool, err error) {
+	return e.transact(ctx, conn, func() (keep bool, err error) {
 		for i, row := range rows {
 			group, name, err := split(row.Key)
 			if err != nil {

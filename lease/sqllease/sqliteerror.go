@@ -62,16 +62,13 @@ func integer(v reflect.Value) int {
 }
 
 // transient tells of an error that another connection is the cause of: nothing was done, and it may go well the next time.
-func transient(err error) bool {
+func (*sqlite) transient(err error) bool {
 	switch resultCode(err) & 0xff {
 	case codeBusy, codeLocked, codeProtocol:
 		return true
 	}
 	return false
 }
-
-// locked tells whether to try again.
-func (*sqlite) locked(err error) bool { return transient(err) }
 
 // blamesRow tells of an error that is about one row and not about the database.
 func (*sqlite) blamesRow(err error) bool {

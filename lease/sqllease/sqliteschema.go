@@ -38,7 +38,7 @@ func (e *sqlite) setup(ctx context.Context, conn *sql.Conn, mustExist bool) erro
 	if err := e.shareable(ctx, conn, mustExist); err != nil {
 		return err
 	}
-	return transact(ctx, conn, func() (keep bool, err error) {
+	return e.transact(ctx, conn, func() (keep bool, err error) {
 		missing, err := e.missing(ctx, conn)
 		if err != nil {
 			return false, err

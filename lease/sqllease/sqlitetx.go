@@ -13,7 +13,7 @@ const full = 2
 // transact calls f in a transaction that has the lock for writing from its beginning: one that begins as a reader is refused for good as soon as another has
 // written. The transaction is kept if f says that there is something to keep. A commit that was acknowledged must survive the loss of
 // power, or an epoch would be handed out twice: a connection that is set to less is raised for as long as this takes.
-func transact(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
+func (e *sqlite) transact(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
 	var level int
 	if err := conn.QueryRowContext(ctx, "PRAGMA main.synchronous").Scan(&level); err != nil {
 		return err
@@ -25,7 +25,7 @@ func transact(ctx context.Context, conn *sql.Conn, f func() (keep bool, err erro
 		defer lastly(ctx, conn, fmt.Sprintf("PRAGMA main.synchronous = %d", level))
 	}
 	if err := execute(ctx, conn, "BEGIN IMMEDIATE"); err != nil {
-		if transient(err) {
+		if e.transient(err) {
 			return err // no transaction was begun
 		}
 		lastly(ctx, conn, "ROLLBACK")

@@ -67,21 +67,22 @@ func TestSeveralTablesShareAFile(t *testing.T) {
 }
 
 func TestATemporaryTableOfTheNameIsNotTaken(t *testing.T) {
-	s, db, _ := newStore(t)
+	db := open(t, newFile(t))
 	db.SetMaxOpenConns(1)
-	put(t, s, row("a/row", 0))
-	for _, name := range []string{"runnel_leases", "runnel_leases_cursor"} {
-		execute(t, db, "CREATE TEMP TABLE "+name+" AS SELECT * FROM main."+name)
+	execute(t, db, "CREATE TEMP TABLE runnel_leases (x); CREATE TEMP TABLE runnel_leases_cursor (id, last)")
+	s := sqllease.New(db, nil)
+	for range 2 {
+		if err := s.Setup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	put(t, s, row("a/row", 0))
 	put(t, s, row("a/row", 1))
 	if v := ask[int](t, db, "SELECT version FROM main.runnel_leases"); v != 2 {
 		t.Errorf("the table has version %d; want 2", v)
 	}
 	if v := get(t, s, "a/row").Version; v != 2 {
 		t.Errorf("read version %d; want 2", v)
-	}
-	if err := s.Setup(t.Context()); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -228,6 +229,20 @@ func TestACursorIsOfItsTransaction(t *testing.T) {
 	}
 	if keys := listed(t, s, "a/", second); len(keys) != 0 {
 		t.Errorf("listed %q after the last; want none", keys)
+	}
+}
+
+// Cursors are compared as text, by those who keep the last that they saw.
+func TestCursorsSortAsTheyWereGiven(t *testing.T) {
+	s, _, _ := newStore(t)
+	last := ""
+	for version := range uint64(101) {
+		put(t, s, row("a/row", version))
+		cursor := get(t, s, "a/row").Cursor
+		if cursor <= last {
+			t.Fatalf("cursor %q after %q", cursor, last)
+		}
+		last = cursor
 	}
 }
 
