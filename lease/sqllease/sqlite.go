@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/runnelhq/runnel/lease"
@@ -51,35 +52,22 @@ func (e *sqlite) get(n int) string {
 func (e *sqlite) put(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error {
 	return e.transact(ctx, conn, func() (keep bool, err error) {
 		var count int64
-		for _, row := range rows {
-			if count == 0 && stamped(row) {
-				if count, err = e.count(ctx, conn); err != nil {
-					return false, err
-				}
-			}
-		}
-		for i, row := range rows {
-			group, name, err := split(row.Key)
-			if err != nil {
+		if slices.ContainsFunc(rows, stamped) {
+			if count, err = e.count(ctx, conn); err != nil {
 				return false, err
 			}
-			query, args := e.update, []any{group, name, int64(row.Version), string(row.Value)} //nolint:gosec // checked
+		}
+		return e.each(ctx, conn, rows, answers, func(row lease.Row, group, name string) (bool, error) {
+			version, value := int64(row.Version), string(row.Value) //nolint:gosec // checked
 			switch {
 			case row.Version == 0:
-				query, args = e.create, []any{group, name, count, string(row.Value)}
+				return affects(ctx, conn, e.create, group, name, count, value)
 			case stamped(row):
-				query, args = e.stamp, append(args, count)
+				return affects(ctx, conn, e.stamp, group, name, version, value, count)
+			default:
+				return affects(ctx, conn, e.update, group, name, version, value)
 			}
-			done, err := affects(ctx, conn, query, args...)
-			if answers[i] = nil; err == nil && !done {
-				_, answers[i], err = e.conflict(ctx, conn, group, name)
-			}
-			if err != nil {
-				return false, err
-			}
-			keep = keep || done
-		}
-		return keep, nil
+		})
 	})
 }
 
@@ -98,41 +86,53 @@ func (e *sqlite) count(ctx context.Context, conn *sql.Conn) (count int64, err er
 // remove is a [change].
 func (e *sqlite) remove(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error {
 	return e.transact(ctx, conn, func() (keep bool, err error) {
-		for i, row := range rows {
-			group, name, err := split(row.Key)
-			if err != nil {
-				return false, err
+		return e.each(ctx, conn, rows, answers, func(row lease.Row, group, name string) (bool, error) {
+			if row.Version == 0 {
+				_, exists, err := e.stored(ctx, conn, group, name)
+				return !exists, err
 			}
-			done, err := affects(ctx, conn, e.discard, group, name, int64(row.Version)) //nolint:gosec // checked
-			if answers[i] = nil; err == nil && !done {
-				var exists bool
-				exists, answers[i], err = e.conflict(ctx, conn, group, name)
-				if row.Version == 0 && !exists {
-					answers[i] = nil
-				}
-			}
-			if err != nil {
-				return false, err
-			}
-			keep = keep || done
-		}
-		return keep, nil
+			return affects(ctx, conn, e.discard, group, name, int64(row.Version)) //nolint:gosec // checked
+		})
 	})
 }
 
-// conflict says what is stored in place of the version that a write was about.
-func (e *sqlite) conflict(ctx context.Context, conn *sql.Conn, group, name string) (exists bool, conflict, err error) {
+// each applies write to rows. One for which it does nothing is a conflict.
+func (e *sqlite) each(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error, write func(row lease.Row, group, name string) (done bool, err error)) (keep bool, err error) {
+	for i, row := range rows {
+		group, name, err := split(row.Key)
+		if err != nil {
+			return false, err
+		}
+		done, err := write(row, group, name)
+		if err != nil {
+			return false, err
+		}
+		answers[i] = nil // an attempt before this one may have come to another
+		if keep = keep || done; done {
+			continue
+		}
+		found, _, err := e.stored(ctx, conn, group, name)
+		if err != nil {
+			return false, err
+		}
+		answers[i] = fmt.Errorf("%w: %s", lease.ErrConflict, found)
+	}
+	return keep, nil
+}
+
+// stored tells what there is of a row.
+func (e *sqlite) stored(ctx context.Context, conn *sql.Conn, group, name string) (found string, exists bool, err error) {
 	var version any
 	err = conn.QueryRowContext(ctx, e.version, group, name).Scan(&version)
 	switch n, ok := version.(int64); {
 	case errors.Is(err, sql.ErrNoRows):
-		return false, fmt.Errorf("%w: it does not exist", lease.ErrConflict), nil
+		return "it does not exist", false, nil
 	case err != nil:
-		return false, nil, err
+		return "", false, err
 	case !ok:
-		return true, fmt.Errorf("%w: its version is %s", lease.ErrConflict, kind(version)), nil
+		return "its version is " + kind(version), true, nil
 	default:
-		return true, fmt.Errorf("%w: it has version %d", lease.ErrConflict, n), nil
+		return fmt.Sprintf("it has version %d", n), true, nil
 	}
 }
 

@@ -246,6 +246,18 @@ func TestCursorsSortAsTheyWereGiven(t *testing.T) {
 	}
 }
 
+func TestARowIsStampedBesideQuietOnes(t *testing.T) {
+	s, _, _ := newStore(t)
+	put(t, s, row("a/1", 0), row("a/2", 0))
+	first := get(t, s, "a/1").Cursor
+	quiet := row("a/1", 1)
+	quiet.Cursor = first
+	put(t, s, quiet, row("a/2", 1))
+	if keys := listed(t, s, "a/", first); !slices.Equal(keys, []string{"a/2"}) {
+		t.Errorf("listed %q; want the row without a cursor", keys)
+	}
+}
+
 func TestAQuietWriteIsNotListedAsAChange(t *testing.T) {
 	s, _, _ := newStore(t)
 	put(t, s, row("a/1", 0), row("a/2", 0))
