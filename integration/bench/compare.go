@@ -34,7 +34,7 @@ var sides = []string{"sdk", "runnel", "body"}
 func compare(ctx context.Context, o options, r *report, shapes []shape) error {
 	r.note("one core for the reader, one for the endpoint: %t", pinned())
 	for _, s := range shapes {
-		s.load.Calls = cmp.Or(o.Calls, s.load.Calls)
+		s.load.Calls, s.load.Shards = cmp.Or(o.Calls, s.load.Calls), cmp.Or(o.Shards, s.load.Shards)
 		if err := s.compare(ctx, o, r); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -84,9 +84,11 @@ func (s shape) result(r *report, side string, u usage, calls int64, base usage) 
 	n := float64(u.Records)
 	r.result(s.name+"/side="+side,
 		metric{u.CPU / n * 1e9, cpuUnit},
+		metric{u.System / n * 1e9, "system-ns/record"},
 		metric{u.CPU / base.CPU, ratioUnit},
 		metric{float64(u.Allocs) / n, "allocs/record"},
 		metric{float64(u.Bytes) / n, "B/record"},
+		metric{n / max(1, float64(u.GCs)), "records/GC"},
 		metric{float64(u.Peak), "peak-B"},
 		metric{float64(u.Records+s.load.records(warmUp)) / float64(calls), "records/call"},
 		metric{n / u.Wall, "records/s"},

@@ -45,7 +45,7 @@ func TestCompare(t *testing.T) {
 				if !ok || l.name != s.name+"/side="+side {
 					t.Fatalf("want a result of side %s: %s", side, text)
 				}
-				for _, unit := range []string{cpuUnit, ratioUnit, "allocs/record", "B/record", "peak-B", "records/call", "records/s"} {
+				for _, unit := range []string{cpuUnit, ratioUnit, "allocs/record", "B/record", "peak-B", "records/GC", "records/call", "records/s"} {
 					if l.values[unit] <= 0 {
 						t.Errorf("side %s has %v %s: %s", side, l.values[unit], unit, text)
 					}

@@ -53,14 +53,14 @@ func rest(ctx context.Context, t task) (usage, error) { return watch(ctx, t) }
 // watch measures what happens anyway.
 func watch(ctx context.Context, t task) (u usage, err error) {
 	begun := time.Now()
-	before, err := processorTime()
+	before, _, err := processorTime()
 	if err != nil {
 		return u, err
 	}
 	if err := backoff.Wait(ctx, time.Duration(t.Seconds)*time.Second); err != nil {
 		return u, err
 	}
-	after, err := processorTime()
+	after, _, err := processorTime()
 	if err != nil {
 		return u, err
 	}

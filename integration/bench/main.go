@@ -32,6 +32,7 @@ type options struct {
 	Profile string // folder for profiles; "": none
 	Seconds int    // of what is watched for a time
 	Calls   int    // full pages of a shard that are compared
+	Shards  int    // that are compared
 }
 
 // parts are what can be measured, each to a file of its own.
@@ -59,6 +60,7 @@ func bench(args []string, out io.Writer) error {
 	flags.IntVar(&o.Count, "count", 0, "rounds; 0: as many as the part needs")
 	flags.IntVar(&o.Seconds, "seconds", 0, "how long to watch; 0: as long as the part needs")
 	flags.IntVar(&o.Calls, "calls", 0, "full pages a shard in a comparison; 0: as many as take seconds")
+	flags.IntVar(&o.Shards, "shards", 0, "shards in a comparison; 0: 8 of Kinesis, 1 of DynamoDB Streams")
 	flags.StringVar(&o.Profile, "profile", "", "folder for profiles of the processor, of each side's last round")
 	if err := flags.Parse(args); err != nil {
 		return err

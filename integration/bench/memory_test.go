@@ -29,7 +29,7 @@ func BenchmarkMemory(b *testing.B) {
 				s := open[source](b)
 				runtime.GC()
 				b.ReportAllocs()
-				before, err := processorTime()
+				before, _, err := processorTime()
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -42,7 +42,7 @@ func BenchmarkMemory(b *testing.B) {
 				if n != int64(b.N) {
 					b.Fatalf("%d records came of %d", n, b.N)
 				}
-				after, err := processorTime()
+				after, _, err := processorTime()
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -7,4 +7,4 @@ import (
 	"time"
 )
 
-func processorTime() (time.Duration, error) { return 0, errors.ErrUnsupported }
+func processorTime() (all, system time.Duration, err error) { return 0, 0, errors.ErrUnsupported }

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// processorTime is what this process has used, by itself and by the system for it.
-func processorTime() (time.Duration, error) {
+// processorTime is what this process has used, by itself and by the system for it, and the system's part of it.
+func processorTime() (all, system time.Duration, err error) {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano()), nil
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano()), time.Duration(r.Stime.Nano()), nil
 }

@@ -27,11 +27,13 @@ type task struct {
 type usage struct {
 	Records int64
 	CPU     float64 // seconds, user and system
+	System  float64 // of that, for it
 	Wall    float64 // seconds
 	Allocs  uint64
 	Bytes   uint64 // allocated
-	Peak    int64  // bytes resident at most
-	Rest    int64  // bytes resident at the end
+	GCs     uint32
+	Peak    int64 // bytes resident at most
+	Rest    int64 // bytes resident at the end
 }
 
 var roles = map[string]func(context.Context, task) (usage, error){

@@ -40,7 +40,7 @@ func measured(read reader) func(context.Context, task) (usage, error) {
 			defer pprof.StopCPUProfile()
 		}
 		var before, after runtime.MemStats
-		cpu, err := processorTime()
+		cpu, system, err := processorTime()
 		if err != nil {
 			return usage{}, err
 		}
@@ -55,13 +55,13 @@ func measured(read reader) func(context.Context, task) (usage, error) {
 		}
 		runtime.ReadMemStats(&after)
 		wall := time.Since(begun)
-		spent, err := processorTime()
+		spent, spentBySystem, err := processorTime()
 		if err != nil {
 			return usage{}, err
 		}
 		u := usage{
-			Records: n, CPU: (spent - cpu).Seconds(), Wall: wall.Seconds(),
-			Allocs: after.Mallocs - before.Mallocs, Bytes: after.TotalAlloc - before.TotalAlloc,
+			Records: n, CPU: (spent - cpu).Seconds(), System: (spentBySystem - system).Seconds(), Wall: wall.Seconds(),
+			Allocs: after.Mallocs - before.Mallocs, Bytes: after.TotalAlloc - before.TotalAlloc, GCs: after.NumGC - before.NumGC,
 		}
 		return u, u.resident()
 	}
