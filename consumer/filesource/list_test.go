@@ -43,6 +43,7 @@ func TestListing(t *testing.T) {
 	s.write("gone.end", "")
 	s.write("later.parents", "a\n")
 	s.write(".hidden.jsonl", "")
+	s.write(".jsonl", "")
 	s.write("notes.txt", "")
 	s.check(os.Mkdir(s.path("dir.jsonl"), 0o755))
 	s.check(os.Symlink("b.jsonl", s.path("link.jsonl")))

@@ -8,18 +8,20 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/internal/backoff"
 )
 
-// mustWait reports it if f does not take so long, or up to a tenth more.
+// mustWait reports it if f does not take exactly so long.
 func mustWait(t *testing.T, want time.Duration, f func()) {
 	t.Helper()
 	began := time.Now()
 	f()
-	if took := time.Since(began); took < want || took > want+want/10 {
-		t.Errorf("it took %v, want %v or up to a tenth more", took, want)
+	if took := time.Since(began); took != want {
+		t.Errorf("it took %v, want %v", took, want)
 	}
 }
 
+// TestAnIdleFileIsLookedAtEverLessOften, at multiples of the interval: time in the test begins at one.
 func TestAnIdleFileIsLookedAtEverLessOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStream(t)
@@ -27,8 +29,9 @@ func TestAnIdleFileIsLookedAtEverLessOften(t *testing.T) {
 		s.write("a.jsonl", "one\n")
 		r := s.open("a", checkpoint.Start{})
 		mustWait(t, 0, func() { s.mustGive(r, "one") })
-		for _, ms := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
-			mustWait(t, ms*time.Millisecond, func() { s.mustGive(r) })
+		begun := time.Now()
+		for _, ms := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1000, 2000} {
+			mustWait(t, time.Until(begun.Add(ms*time.Millisecond)), func() { s.mustGive(r) })
 		}
 		s.add("a.jsonl", "two\n")
 		mustWait(t, time.Second, func() { s.mustGive(r, "two") })
@@ -66,13 +69,30 @@ func TestAFaultyFileIsLookedAtEverLessOften(t *testing.T) {
 		s.write("a.jsonl", "one\n")
 		r := s.open("a", after(4))
 		s.write("a.jsonl", "")
-		for _, wait := range []time.Duration{0, 2 * time.Second, 4 * time.Second, 4 * time.Second} {
+		for _, wait := range []time.Duration{0, 2 * time.Second, 2 * time.Second, 4 * time.Second} {
 			mustWait(t, wait, func() {
 				if p, err := r.Next(t.Context(), consumer.Want{}); err == nil {
 					t.Errorf("the page has %q", lines(p))
 				}
 			})
 		}
+	})
+}
+
+// TestIdleFilesAreLookedAtTogether, so that a process with many of them wakes up once.
+func TestIdleFilesAreLookedAtTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t)
+		s.cfg.Busy, s.cfg.Idle = time.Second, time.Second
+		s.write("a.jsonl", "")
+		s.write("b.jsonl", "")
+		a := s.open("a", checkpoint.Start{})
+		s.mustGive(a)
+		s.check(backoff.Wait(t.Context(), 300*time.Millisecond))
+		b := s.open("b", checkpoint.Start{})
+		s.mustGive(b)
+		mustWait(t, 700*time.Millisecond, func() { s.mustGive(a) })
+		mustWait(t, 0, func() { s.mustGive(b) })
 	})
 }
 
@@ -90,7 +110,12 @@ func TestNextReturnsAtOnceWhenItsContextEnds(t *testing.T) {
 			_, err := r.Next(ctx, consumer.Want{})
 			mustBe(t, err, errStopped)
 		})
-		s.add("a.jsonl", "two\n")
-		s.mustGive(r, "two")
+		s.add("a.jsonl", "two\nthree\n")
+		if p := s.page(r, consumer.Want{Records: 1}); len(p.Records) != 1 {
+			t.Errorf("the page has %q", lines(p))
+		}
+		_, err := r.Next(ctx, consumer.Want{})
+		mustBe(t, err, errStopped)
+		s.mustGive(r, "three")
 	})
 }

@@ -44,7 +44,9 @@ func (r *reader) page(w consumer.Want) (consumer.Page, error) {
 	}
 	if done > 0 {
 		r.before = slices.Clone(lastOf(append(r.before, lastOf(r.ahead[:done])...)))
-		r.ahead = r.ahead[done:]
+		if r.ahead = r.ahead[done:]; len(r.ahead) == 0 {
+			r.ahead = nil // an empty slice holds all of it
+		}
 		r.move(r.at + int64(done))
 	}
 	p.Through = r.through

@@ -167,7 +167,8 @@ func (r *reader) look(w consumer.Want) error {
 	return nil
 }
 
-// plan says when to look again: soon after a file has grown, and ever less often while it does not.
+// plan says when to look again: soon after a file has grown, and ever less often while it does not. Looks fall on multiples of the interval, so that a process
+// wakes up once for all of its idle files; a file system does not mind.
 func (r *reader) plan(grown bool) {
 	switch {
 	case grown && r.more:
@@ -179,7 +180,8 @@ func (r *reader) plan(grown bool) {
 		r.interval = min(2*r.interval, r.source.cfg.Idle)
 		r.spans, r.text = nil, nil // many shards may be idle
 	}
-	r.next = time.Now().Add(backoff.Jitter(r.interval))
+	now := time.Now()
+	r.next = now.Add(r.interval - time.Duration(now.UnixNano())%r.interval)
 }
 
 // read reads lines from the reader's place on, as many as are wanted or one that is longer.

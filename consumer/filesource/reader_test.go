@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -349,6 +350,12 @@ func TestBehind(t *testing.T) {
 		}
 	}
 	s.cfg.TimeField = "t"
+	s.write("closed.jsonl", at(1)+"\n"+at(9))
+	s.write("closed.end", "")
+	s.cfg.TimeField = "t"
+	if p := s.page(s.open("closed", checkpoint.Start{}), consumer.Want{Records: 1}); p.Behind != 8*time.Second {
+		t.Errorf("in a closed shard it is %v behind, want 8s", p.Behind)
+	}
 	s.add("a.jsonl", strings.Repeat("x", 2<<20)+"\"}\n"+at(11)+"\n")
 	s.cfg.TimeField = ""
 	r := s.open("a", checkpoint.Start{})
@@ -394,6 +401,32 @@ func TestAPageIsNotTouchedByTheReleaseOfAnother(t *testing.T) {
 	fourth := s.next(r)
 	if got := slices.Concat(lines(third), lines(fourth)); !slices.Equal(got, []string{"three", "four"}) {
 		t.Errorf("the pages that are held have %q", got)
+	}
+}
+
+// TestAnIdleReaderHoldsNothingOfWhatItRead: a process may have a thousand of them.
+func TestAnIdleReaderHoldsNothingOfWhatItRead(t *testing.T) {
+	s := newStream(t)
+	s.write("a.jsonl", strings.Repeat(strings.Repeat("x", 255)+"\n", 4096))
+	held := func() uint64 {
+		runtime.GC()
+		runtime.GC() // pools keep what they have for one
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := held()
+	var idle []consumer.Reader
+	for range 20 {
+		r := s.open("a", checkpoint.Start{})
+		if n := len(s.next(r).Records); n != 4096 {
+			t.Fatalf("the page has %d records", n)
+		}
+		s.mustGive(r)
+		idle = append(idle, r)
+	}
+	if grown := int64(held() - before); grown > 20*50<<10 {
+		t.Errorf("%d idle readers hold %d bytes", len(idle), grown)
 	}
 }
 

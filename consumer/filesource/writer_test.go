@@ -201,4 +201,32 @@ func TestWritersShareAShard(t *testing.T) {
 	wg.Wait()
 }
 
+// TestWritersBeginAndEndTogether: each makes what it needs, and none undoes what another did.
+func TestWritersBeginAndEndTogether(t *testing.T) {
+	s := newStream(t)
+	s.remove("")
+	together := func(f func(w *filesource.Writer, i int) error) {
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				if err := f(s.writer(), i); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	for n := range 20 {
+		shard := fmt.Sprint("shard-", n)
+		together(func(w *filesource.Writer, i int) error {
+			return errors.Join(w.Create(shard), w.Append(shard, []byte{byte('a' + i)}))
+		})
+		together(func(w *filesource.Writer, _ int) error { return w.End(shard) })
+		p := s.next(s.open(shard, checkpoint.Start{}))
+		if got := lines(p); len(got) != 8 || !p.End {
+			t.Fatalf("%s holds %q and ends: %t", shard, got, p.End)
+		}
+	}
+}
+
 func brief(s string) string { return s[:min(len(s), 40)] }
