@@ -21,7 +21,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	tables "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	streams "github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/runnelhq/runnel/localstack"
 )
@@ -45,10 +47,8 @@ func demo(ctx context.Context, flags []string) (err error) {
 	defer func() { err = errors.Join(err, stack.Close()) }()
 	name := "runnel-demo-" + rand.Text()[:6]
 	leases := name + "-leases"
-	if err := quickstart(ctx, stack, append([]string{"-kinesis", name, "-dynamodb", name, "-leases", leases, "-create", "-records", "6000"}, flags...)); err != nil {
-		return err // the stream and the tables may not have been made
-	}
-	return remove(ctx, stack, name, leases)
+	defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx), stack, name, leases)) }()
+	return quickstart(ctx, stack, append([]string{"-kinesis", name, "-dynamodb", name, "-leases", leases, "-create", "-records", "6000"}, flags...))
 }
 
 // quickstart runs the program of that name with the services of the stack.
@@ -76,15 +76,20 @@ func quickstart(ctx context.Context, stack *localstack.Stack, flags []string) (e
 	return nil
 }
 
-// remove takes away what the quickstart made: the services may be somebody else's.
+// remove takes away what the quickstart made, or what of it was made: the services may be somebody else's.
 func remove(ctx context.Context, stack *localstack.Stack, name, leases string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	_, err := stack.Kinesis().DeleteStream(ctx, &kinesis.DeleteStreamInput{StreamName: &name})
-	errs := []error{err}
-	for _, table := range []string{name, leases} {
-		_, err := stack.DynamoDB().DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table})
+	var errs []error
+	var noStream *streams.ResourceNotFoundException
+	if _, err := stack.Kinesis().DeleteStream(ctx, &kinesis.DeleteStreamInput{StreamName: &name}); !errors.As(err, &noStream) {
 		errs = append(errs, err)
+	}
+	var noTable *tables.ResourceNotFoundException
+	for _, table := range []string{name, leases} {
+		if _, err := stack.DynamoDB().DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table}); !errors.As(err, &noTable) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
