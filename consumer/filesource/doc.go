@@ -19,7 +19,8 @@
 //
 //	touch votes/a.end
 //
-// A split closes one shard and names it as the parent of two, a merge names two as the parents of one; the children are read when all of their parents are done:
+// A split closes one shard and names it as the parent of two, a merge names two as the parents of one. Children are read when all of their parents are
+// done:
 //
 //	echo a >votes/b.parents && touch votes/b.jsonl
 //	echo a >votes/c.parents && touch votes/c.jsonl
@@ -33,14 +34,15 @@
 //   - A line that is no JSON is a record like any other. An empty line is none.
 //   - A position is the offset in bytes at which the record's line ends, with its newline. A file must keep what it has: one that was cut or replaced is
 //     [ErrRewritten], and its shard waits. Whoever has read it notices by the 64 bytes before its place; whoever resumes, by whether a line ends there.
-//   - A line longer than Config.MaxLine is [ErrTooLong], and lines after the end of a closed shard are [ErrAfterEnd] if its marker says how many bytes it has. No
-//     line is skipped.
+//   - A line longer than Config.MaxLine is [ErrTooLong], and lines after the end of a closed shard are [ErrAfterEnd] if its marker says how many bytes it
+//     has. No line is skipped.
 //
 // # Which stream it is
 //
 // The stream's incarnation is the text in stream.id. A directory that was removed and made again is another stream, and is read from its beginning; a
-// copy that has the file is the same one, and is read on. A directory without that file, to which the process cannot write (or whose file system knows no hard links), has its name for an
-// incarnation: give it a stream.id where it can be given one, before it is read. Shard IDs are not to be used again within a stream.
+// copy that has the file is the same one, and is read on. A directory without that file, to which the process cannot write or whose file system knows no
+// hard links, has its name for an incarnation: give it a stream.id where it can be given one, before it is read. Shard IDs are not to be used again within
+// a stream.
 //
 // # Times
 //
@@ -49,16 +51,17 @@
 // never too early; a start at an instant leaves out files that were written last before it, and what a mark shows to be older, and reads others from
 // their beginning: possibly too early, never too late.
 //
-// LATEST is exact: a mark in the directory says where each shard was. Where none can be made, shards that have not grown since are left out and others are read from their
-// beginning; with a TimeField it is an error.
+// LATEST is exact: a mark in the directory says where each shard was. Where none can be made, shards that have not grown since are left out and others are
+// read from their beginning; with a TimeField it is an error.
 //
 // Page.Behind is 0 when all was read; before that it is known with a TimeField only.
 //
 // # Replaying an archive
 //
-// Put the files into a directory – decompressed – and set Config.Closed, so that each shard ends where its file does, or give each its marker. The consumer reads from the oldest record unless it
-// is told otherwise, and keeps running when all is read: Hooks.Lost says of each shard that it has ended. The example stops the consumer when it has heard of all. That works for a
-// replay by one worker with leases of its own, such as memlease's; a worker that shares shards hears of those that it has ended itself.
+// Put the files into a directory, decompressed, and set Config.Closed, so that each shard ends where its file does, or give each its marker. A consumer reads
+// from the oldest record unless it is told otherwise, and keeps running when all is read: Hooks.Lost says of each shard that it has ended, by
+// consumer.ReasonEnded. The example stops the consumer when it has heard of all. That works for a replay by one worker with leases of its own, such as
+// memlease's; a worker that shares shards hears of those alone that it has ended itself.
 //
 // # In local development
 //

@@ -19,7 +19,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir)
+	defer remove(dir)
 
 	producer := filesource.NewWriter(dir)
 	if err := producer.Create("a"); err != nil {
@@ -59,7 +59,7 @@ func Example_replay() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir)
+	defer remove(dir)
 	for _, day := range []string{"2026-01-01", "2026-01-02", "2026-01-03"} {
 		if err := os.WriteFile(filepath.Join(dir, day+".jsonl"), []byte("{\"n\":1}\n{\"n\":2}\n"), 0o600); err != nil {
 			fmt.Println(err)
@@ -99,4 +99,10 @@ func Example_replay() {
 	})
 	fmt.Println(records.Load(), "records,", shards.Load(), "shards left,", err)
 	// Output: 6 records, 0 shards left, <nil>
+}
+
+func remove(dir string) {
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Println(err)
+	}
 }

@@ -69,12 +69,12 @@ func text(t *testing.T, value json.RawMessage) string {
 	if err := d.Decode(&v); err != nil {
 		t.Fatal(err)
 	}
-	switch v.(type) {
+	switch v := v.(type) {
 	case string:
 		if bytes.IndexByte(value, '\\') < 0 {
 			return string(value[1 : len(value)-1]) // as it is, also where it is no UTF-8
 		}
-		return v.(string)
+		return v
 	case json.Number, bool:
 		return string(value)
 	}

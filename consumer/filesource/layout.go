@@ -114,7 +114,7 @@ func (d directory) parentsOf(shard string) ([]string, error) {
 // put makes a file with its content, both at once. The error is [fs.ErrExist] if there is one of that name.
 func (d directory) put(name, content string) error {
 	temp := d.path("." + name + "-" + rand.Text())
-	if err := os.WriteFile(temp, []byte(content), 0o666); err != nil { //nolint:gosec // the umask says who may read it
+	if err := os.WriteFile(temp, []byte(content), 0o666); err != nil {
 		return errors.Join(err, os.RemoveAll(temp))
 	}
 	return errors.Join(os.Link(temp, d.path(name)), os.Remove(temp))

@@ -1,7 +1,9 @@
 package filesource_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +63,40 @@ func TestListing(t *testing.T) {
 	s.check(err)
 	if i := slices.IndexFunc(shards, func(sh consumer.Shard) bool { return !sh.Closed }); i >= 0 {
 		t.Errorf("with Config.Closed the listing has %+v", shards[i])
+	}
+}
+
+// TestTheCommandsOfTheDocumentation make the shards that it says they make.
+func TestTheCommandsOfTheDocumentation(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStream(t)
+	s.check(os.Mkdir(s.path("votes"), 0o755))
+	s.write("votes/a.jsonl", "one\n")
+	ran := 0
+	for line := range strings.Lines(string(doc)) {
+		command := strings.TrimPrefix(line, "//\t")
+		if !strings.HasPrefix(command, "touch ") && !strings.HasPrefix(command, "echo ") {
+			continue
+		}
+		sh := exec.CommandContext(t.Context(), "sh", "-c", command)
+		sh.Dir = s.dir
+		out, err := sh.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+		ran++
+	}
+	s.dir = s.path("votes")
+	shards, err := list(t, s.source(), s.ask())
+	s.check(err)
+	if got := fmt.Sprint(shards); ran != 4 || got != "[{a [] true } {b [a] false } {c [a] false }]" {
+		t.Errorf("%d commands made %s", ran, got)
+	}
+	if p := s.mustEnd(s.open("a", checkpoint.Start{}), "one"); len(p.Children) != 2 {
+		t.Errorf("the children are %v", p.Children)
 	}
 }
 

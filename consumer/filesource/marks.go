@@ -72,7 +72,7 @@ func (d directory) add(m mark) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(d.path(marksFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666) //nolint:gosec // the umask says who may read it
+	f, err := os.OpenFile(d.path(marksFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (w *Writer) create(shard string, parents []string) error {
 	if err := checkID(shard); err != nil {
 		return fmt.Errorf("its name cannot be used: %w", err)
 	}
-	if err := os.MkdirAll(string(w.dir), 0o777); err != nil { //nolint:gosec // the umask says who may use it
+	if err := os.MkdirAll(string(w.dir), 0o777); err != nil {
 		return err
 	}
 	if _, err := w.dir.identify(); err != nil {
@@ -64,7 +64,7 @@ func (w *Writer) create(shard string, parents []string) error {
 	if err := w.descends(shard, parents); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(w.dir.lines(shard), os.O_WRONLY|os.O_CREATE, 0o666) //nolint:gosec // the umask says who may read it
+	f, err := os.OpenFile(w.dir.lines(shard), os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
 		return err
 	}
