@@ -8,6 +8,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/consumer/filesource"
 	"github.com/runnelhq/runnel/internal/backoff"
 )
 
@@ -62,21 +63,32 @@ func TestAFileWithMoreIsReadOnAtOnce(t *testing.T) {
 	})
 }
 
-func TestAFaultyFileIsLookedAtEverLessOften(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStream(t)
-		s.cfg.Busy, s.cfg.Idle = time.Second, 4*time.Second
-		s.write("a.jsonl", "one\n")
-		r := s.open("a", after(4))
-		s.write("a.jsonl", "")
-		for _, wait := range []time.Duration{0, 2 * time.Second, 2 * time.Second, 4 * time.Second} {
-			mustWait(t, wait, func() {
-				if p, err := r.Next(t.Context(), consumer.Want{}); err == nil {
-					t.Errorf("the page has %q", lines(p))
+func TestAFaultyFileIsNotLookedAtAllTheTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		was, is string
+		at      checkpoint.Start
+		fault   error
+		waits   []int // in seconds
+	}{
+		"cut":      {"one\n", "", after(4), filesource.ErrRewritten, []int{0, 2, 2, 4, 4}},
+		"too long": {"", "12345\n", checkpoint.Start{}, filesource.ErrTooLong, []int{0, 2, 2, 2, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStream(t)
+				s.cfg.Busy, s.cfg.Idle, s.cfg.MaxLine = time.Second, 4*time.Second, 4
+				s.write("a.jsonl", c.was)
+				r := s.open("a", c.at)
+				s.write("a.jsonl", c.is)
+				for _, wait := range c.waits {
+					mustWait(t, time.Duration(wait)*time.Second, func() {
+						_, err := r.Next(t.Context(), consumer.Want{})
+						mustBe(t, err, c.fault)
+					})
 				}
 			})
-		}
-	})
+		})
+	}
 }
 
 // TestIdleFilesAreLookedAtTogether, so that a process with many of them wakes up once.

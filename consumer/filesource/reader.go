@@ -119,6 +119,8 @@ func (r *reader) Next(ctx context.Context, w consumer.Want) (consumer.Page, erro
 	}
 	p, err := r.page(w)
 	if err != nil {
+		r.ahead = nil
+		r.plan(false)
 		return consumer.Page{}, r.explain(err)
 	}
 	if !r.finished() {
@@ -262,7 +264,9 @@ func (r *reader) findNewest(f io.ReaderAt) error {
 		b = b[:bytes.LastIndexByte(b, '\n')+1]
 	}
 	b = bytes.TrimRight(b, "\r\n")
-	r.newest = r.own(b[bytes.LastIndexByte(b, '\n')+1:])
+	if i := bytes.LastIndexByte(b, '\n'); i >= 0 || !r.more { // not the end of a line that is longer than b
+		r.newest = r.own(b[i+1:])
+	}
 	return nil
 }
 

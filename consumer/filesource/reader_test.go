@@ -272,6 +272,11 @@ func TestBehind(t *testing.T) {
 		}
 	}
 	s.cfg.TimeField = "t"
+	inner := at(20)[:len(at(20))-1] + `,"p":"`
+	s.write("long.jsonl", at(1)+"\n"+`{"p":{}`+strings.Repeat(" ", 16<<10)+`,"in":`+inner+strings.Repeat("x", 16<<10-len(inner)-4)+"\"}}\n")
+	if p := s.page(s.open("long", checkpoint.Start{}), consumer.Want{Bytes: 1}); p.Behind != -1 {
+		t.Errorf("of a newest record whose time is not known it is %v behind", p.Behind)
+	}
 	if p := s.page(s.open("a", checkpoint.Start{}), consumer.Want{Bytes: 1}); p.Behind != 10*time.Second {
 		t.Errorf("far from the newest record it is %v behind, want 10s", p.Behind)
 	}
