@@ -10,7 +10,7 @@ import (
 )
 
 // BenchmarkMemory is what the framework costs a record on one shard, with leases in memory and the default strategy. side=source is what the source costs
-// without it; source=memsource makes each page when it is asked for and copies its data, source=prepared only hands pages out.
+// without it; source=memsource makes each page when it is asked for and copies its data, source=prepared fills pages that it has back.
 func BenchmarkMemory(b *testing.B) {
 	// One core does it all, so that what others wait for is counted too.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

@@ -5,34 +5,51 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
 )
 
-// prepared is a source that hands out pages that were made before: what is left of the time is the framework's own. Its records have no data.
+// prepared is a source with nothing of its own to do: it fills pages that it has back with records that were thought out before. So what is left of the
+// time is the framework's own. Its records have no data.
 type prepared struct {
-	pages [][]consumer.Record
-	sizes int64 // of each page
+	positions []checkpoint.Position
+	size      int // records of a page
+
+	mu   sync.Mutex
+	free [][]consumer.Record // pages that were released
 }
 
 var _ consumer.Source = (*prepared)(nil)
 
-// prepare makes so many records, in pages of size.
+// prepare makes a source of so many records, in pages of size.
 func prepare(records, size int) *prepared {
-	p := &prepared{sizes: int64(size) * 1024}
-	for i := range records {
-		if i%size == 0 {
-			p.pages = append(p.pages, make([]consumer.Record, 0, size))
-		}
-		at, err := checkpoint.Sequence(fmt.Sprintf("4966%052d", i))
-		if err != nil {
+	p := &prepared{positions: make([]checkpoint.Position, records), size: size}
+	for i := range p.positions {
+		var err error
+		if p.positions[i], err = checkpoint.Sequence(fmt.Sprintf("4966%052d", i)); err != nil {
 			panic(err) // it has only digits
 		}
-		last := &p.pages[len(p.pages)-1]
-		*last = append(*last, consumer.Record{Stream: "prepared", Shard: "shard", Key: "key", Position: at})
 	}
 	return p
+}
+
+func (p *prepared) take() []consumer.Record {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		page := p.free[n-1]
+		p.free = p.free[:n-1]
+		return page[:0]
+	}
+	return make([]consumer.Record, 0, p.size)
+}
+
+func (p *prepared) put(page []consumer.Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, page)
 }
 
 func (p *prepared) Stream(context.Context) (consumer.Stream, error) {
@@ -51,6 +68,9 @@ func (p *prepared) Open(context.Context, consumer.Stream, consumer.Shard, checkp
 	return &preparedReader{source: p}, nil
 }
 
+// preparedSize is what a record is said to hold in memory.
+const preparedSize = 1024
+
 type preparedReader struct {
 	source *prepared
 	next   int
@@ -58,13 +78,22 @@ type preparedReader struct {
 
 // Next gives whole pages, whatever is wanted, and waits at the end.
 func (r *preparedReader) Next(ctx context.Context, _ consumer.Want) (consumer.Page, error) {
-	if r.next == len(r.source.pages) {
+	s := r.source
+	left := s.positions[r.next:]
+	if len(left) == 0 {
 		<-ctx.Done()
 		return consumer.Page{}, context.Cause(ctx)
 	}
-	page := r.source.pages[r.next]
-	r.next++
-	return consumer.Page{Records: page, Through: page[len(page)-1].Position, Bytes: r.source.sizes}, nil
+	left = left[:min(len(left), s.size)]
+	r.next += len(left)
+	page := s.take()
+	for _, at := range left {
+		page = append(page, consumer.Record{Stream: "prepared", Shard: "shard", Key: "key", Position: at})
+	}
+	return consumer.Page{
+		Records: page, Through: left[len(left)-1], Bytes: int64(len(left)) * preparedSize,
+		Release: func() { s.put(page) },
+	}, nil
 }
 
 func (r *preparedReader) Close() error { return nil }
