@@ -79,9 +79,13 @@ func writeGoals(out io.Writer, dir string) error {
 	var b strings.Builder
 	b.WriteString("| | measured (median) | to reach: at most | | Java KCL 3.5.1 |\n|---|---|---|---|---|\n")
 	for _, g := range goals {
-		all := values[g.name+" "+g.unit]
-		if len(all) == 0 {
+		result, measured := values[g.name]
+		if !measured {
 			continue
+		}
+		all := result[g.unit]
+		if len(all) == 0 {
+			return fmt.Errorf("the results in %s have %s without %s", dir, g.name, g.unit)
 		}
 		m, limit, verdict := median(all), "", ""
 		if g.limit != none {
@@ -96,9 +100,9 @@ func writeGoals(out io.Writer, dir string) error {
 	return err
 }
 
-// readResults is every value of the files that hold results, by name and unit.
-func readResults(dir string) (map[string][]float64, error) {
-	values := make(map[string][]float64)
+// readResults is every value of the files that hold results, by name and then by unit.
+func readResults(dir string) (map[string]map[string][]float64, error) {
+	values := make(map[string]map[string][]float64)
 	for _, part := range names() {
 		f, err := os.Open(filepath.Join(dir, part+".txt"))
 		if errors.Is(err, os.ErrNotExist) {
@@ -113,8 +117,11 @@ func readResults(dir string) (map[string][]float64, error) {
 			if !ok {
 				continue
 			}
+			if values[l.name] == nil {
+				values[l.name] = make(map[string][]float64)
+			}
 			for unit, v := range l.values {
-				values[l.name+" "+unit] = append(values[l.name+" "+unit], v)
+				values[l.name][unit] = append(values[l.name][unit], v)
 			}
 		}
 		if err := errors.Join(lines.Err(), f.Close()); err != nil {

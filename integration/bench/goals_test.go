@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,9 +13,8 @@ import (
 func TestGoals(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"kinesis.txt": "go: 1.26\nBenchmarkKinesis/records=1000x1KB/side=sdk 1\t1 x/sdk\n" +
-			"BenchmarkKinesis/records=1000x1KB/side=runnel 1\t1.01 x/sdk\nBenchmarkKinesis/records=1000x1KB/side=runnel 1\t1.02 x/sdk\n" +
-			"BenchmarkKinesis/records=1000x1KB/side=runnel 1\t7 x/sdk\n",
+		"start.txt": "go: 1.26\nBenchmarkStart/source=kinesis 1\t1e9 first-record-ns\nBenchmarkStart/source=kinesis 1\t2e9 first-record-ns\n" +
+			"BenchmarkStart/source=kinesis 1\t2.5e9 first-record-ns\nBenchmarkStart/source=kinesis 1\t9e9 first-record-ns\n",
 		"leases.txt": "BenchmarkLeases/workers=3/shards=32 1\t96 writes/min\t400 reads/min\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -26,12 +26,22 @@ func TestGoals(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"| Kinesis, 1 KB, 1,000 a call: processor time to the SDK's loop | 1.02 × | 1.03 × | reached |  |",
+		"| new application: start of the process → first record, Kinesis | 2.25 s | 3.00 s | reached | 82–108 s |",
 		"| writes to the lease table a minute, 3 workers, 32 idle shards | 96.0 | 95.0 | **missed** | 589 |",
 		"| … reads | 400.0 |  |  |  |",
 	}
 	if got := strings.Split(strings.TrimSpace(out.String()), "\n"); strings.Join(got[2:], "\n") != strings.Join(want, "\n") {
 		t.Errorf("\n%s\nwant\n%s", strings.Join(got[2:], "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestGoalsWithoutUnit(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "leases.txt"), []byte("BenchmarkLeases/workers=3/shards=32 1\t96 writes/min\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeGoals(io.Discard, dir); err == nil || !strings.Contains(err.Error(), "reads/min") {
+		t.Errorf("a result without the figure that a goal asks for: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +19,8 @@ import (
 // shardRate is what Kinesis gives of a shard, in bytes a second. The whole framework keeps to it, and cannot be told not to; so the SDK's loop keeps to it too, or
 // one would be measured in haste and the other at leisure.
 const shardRate = 2 << 20
+
+var errTooFew = errors.New("the shard has fewer records than it should")
 
 // readWithSDK is the loop that one writes without a library, for each shard at once.
 func readWithSDK(ctx context.Context, s localstack.Clients, l load, stream string) (int64, error) {
@@ -51,6 +54,9 @@ func kinesisLoop(ctx context.Context, client *kinesis.Client, stream, shard stri
 		if err != nil {
 			return err
 		}
+		if len(out.Records) == 0 {
+			return errTooFew
+		}
 		bytes := 0
 		for i := range out.Records {
 			bytes += len(out.Records[i].Data) + len(aws.ToString(out.Records[i].PartitionKey))
@@ -78,6 +84,9 @@ func streamsLoop(ctx context.Context, client *dynamodbstreams.Client, arn, shard
 		out, err := client.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator})
 		if err != nil {
 			return err
+		}
+		if len(out.Records) == 0 {
+			return errTooFew
 		}
 		for range out.Records {
 			c.add(1)
