@@ -34,23 +34,8 @@
 //
 // # Permissions
 //
-// CreateTable is not needed with [Config].MustExist.
-//
-//	{
-//	  "Version": "2012-10-17",
-//	  "Statement": [{
-//	    "Effect": "Allow",
-//	    "Action": [
-//	      "dynamodb:DescribeTable", "dynamodb:CreateTable",
-//	      "dynamodb:BatchGetItem", "dynamodb:Query",
-//	      "dynamodb:PutItem", "dynamodb:DeleteItem"
-//	    ],
-//	    "Resource": [
-//	      "arn:aws:dynamodb:REGION:ACCOUNT:table/runnel-leases",
-//	      "arn:aws:dynamodb:REGION:ACCOUNT:table/runnel-leases/index/changes"
-//	    ]
-//	  }]
-//	}
+// On the table: dynamodb:DescribeTable, BatchGetItem, Query, PutItem and DeleteItem, and CreateTable without [Config].MustExist; on its index changes: dynamodb:Query.
+// docs/getting-started.md has them as policies.
 //
 // # Costs
 //

@@ -54,6 +54,16 @@ var brokenWriters = []broken{
 	}, func(s *memlease.Store) lease.Store {
 		return &faulty{Store: s, put: func(ctx context.Context, rows []lease.Row) []error { return s.Put(ctx, current(ctx, s, rows)) }}
 	}},
+	{"ignores versions when it keeps the cursor", []string{"an update must name the stored version"}, func(s *memlease.Store) lease.Store {
+		return &faulty{Store: s, put: func(ctx context.Context, rows []lease.Row) []error {
+			for i, row := range current(ctx, s, rows) {
+				if rows[i].Cursor != "" {
+					rows[i].Version = row.Version
+				}
+			}
+			return s.Put(ctx, rows)
+		}}
+	}},
 	{"updates a row from any lower version", []string{"an update must name the stored version"}, func(s *memlease.Store) lease.Store {
 		return &faulty{Store: s, put: func(ctx context.Context, rows []lease.Row) []error {
 			for i, row := range current(ctx, s, rows) {

@@ -3,6 +3,7 @@ package leasetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/runnelhq/runnel/lease"
@@ -53,9 +54,13 @@ func update(s *scene) {
 		s.put(s.row("a/row", version))
 	}
 	stored := s.row("a/row", 2)
-	s.holds(stored, 3)
-	s.conflict("updating a row of version 3 from 2", s.store.Put, s.row("a/row", 2))
-	s.conflict("updating a row of version 3 from 4", s.store.Put, s.row("a/row", 4))
+	cursor := s.holds(stored, 3).Cursor
+	for _, version := range []uint64{2, 4} {
+		row := s.row("a/row", version)
+		s.conflict(fmt.Sprintf("updating a row of version 3 from %d", version), s.store.Put, row)
+		row.Cursor = cursor
+		s.conflict(fmt.Sprintf("updating a row of version 3 from %d, and keeping its cursor", version), s.store.Put, row)
+	}
 	s.holds(stored, 3)
 	s.put(s.row("a/row", 3))
 	s.holds(s.row("a/row", 3), 4)
