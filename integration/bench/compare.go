@@ -16,8 +16,8 @@ type shape struct {
 
 var (
 	kinesisShapes = []shape{
-		{kinesis1KB, load{API: kinesisAPI, Size: 1024, Page: 1000, Shards: 8, Calls: 16}},
-		{kinesis100B, load{API: kinesisAPI, Size: 100, Page: 10000, Shards: 8, Calls: 16}},
+		{kinesis1KB, load{API: kinesisAPI, Size: 1024, Page: 1000, Shards: 8, Calls: 24}},
+		{kinesis100B, load{API: kinesisAPI, Size: 100, Page: 10000, Shards: 8, Calls: 24}},
 	}
 	streamsShapes = []shape{
 		{changes, load{API: streamsAPI, Page: 1000, Shards: 1, Calls: 64}},
@@ -27,7 +27,7 @@ var (
 // ratioUnit is processor time divided by that of the SDK's loop in the same round.
 const ratioUnit = "x/sdk"
 
-// sides are read in this order in each round. The first is what the others are compared with.
+// sides are what is compared. The first is what the others are compared with.
 var sides = []string{"sdk", "runnel", "body"}
 
 // compare measures rounds of all sides, and each side's ratio to the SDK's loop in its round.
@@ -48,18 +48,27 @@ func (s shape) compare(ctx context.Context, o options, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.stop()) }()
-	for range cmp.Or(o.Count, 7) {
-		var base usage
-		for i, side := range sides {
-			u, calls, err := s.measure(ctx, o, e, side)
-			if err != nil {
-				return err
-			}
-			if i == 0 {
-				base = u
-			}
-			s.result(r, side, u, calls, base)
+	for n := range cmp.Or(o.Count, 6) {
+		if err := s.round(ctx, o, r, e, n); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// round measures each side once. Every round begins with another side, so that none always comes after the same one.
+func (s shape) round(ctx context.Context, o options, r *report, e *endpoint, n int) error {
+	used := make([]usage, len(sides))
+	calls := make([]int64, len(sides))
+	for i := range sides {
+		side := (n + i) % len(sides)
+		var err error
+		if used[side], calls[side], err = s.measure(ctx, o, e, sides[side]); err != nil {
+			return err
+		}
+	}
+	for i, side := range sides {
+		s.result(r, side, used[i], calls[i], used[0])
 	}
 	return nil
 }
