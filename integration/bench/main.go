@@ -16,13 +16,13 @@ func main() {
 	if text, ok := os.LookupEnv(taskVariable); ok {
 		if err := child(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1) //nolint:forbidigo // it is main
+			os.Exit(1)
 		}
 		return
 	}
 	if err := bench(os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:forbidigo // it is main
+		os.Exit(1)
 	}
 }
 

@@ -42,7 +42,9 @@ func serve(ctx context.Context, l load) error {
 		return err
 	case <-ctx.Done():
 		err := server.Close()
-		<-served
+		if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
 		return err
 	}
 }
@@ -50,7 +52,7 @@ func serve(ctx context.Context, l load) error {
 // asked are the fields of the requests that matter here.
 type asked struct {
 	StreamName, StreamArn, StreamARN string
-	ShardId                          string
+	ShardID                          string `json:"ShardId"`
 	ShardIterator                    string
 	ShardIteratorType                string
 	Limit                            int
@@ -130,7 +132,7 @@ func (s *stub) answer(op string, in asked) (object, error) {
 		if in.ShardIteratorType != "TRIM_HORIZON" {
 			return nil, fmt.Errorf("the bench's endpoint has no %s", in.ShardIteratorType)
 		}
-		return object{"ShardIterator": place{in.stream(), in.ShardId, 0}.String()}, nil
+		return object{"ShardIterator": place{in.stream(), in.ShardID, 0}.String()}, nil
 	}
 	return nil, fmt.Errorf("the bench's endpoint has no %s", op)
 }

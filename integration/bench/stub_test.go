@@ -19,7 +19,7 @@ func TestStub(t *testing.T) {
 		records int
 		behind  bool
 	}{{"", 4, true}, {`,"Limit":3`, 3, true}, {`,"Limit":9`, 4, true}, {"", 1, false}, {"", 0, false}} {
-		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"ShardIterator":"`+iterator+`"`+want.limit+`}`))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(`{"ShardIterator":"`+iterator+`"`+want.limit+`}`))
 		r.Header.Set("X-Amz-Target", "Kinesis_20131202.GetRecords")
 		answer := httptest.NewRecorder()
 		s.ServeHTTP(answer, r)
