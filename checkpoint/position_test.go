@@ -149,3 +149,17 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Each byte counts, wherever it is.
+func TestASequenceNumberIsDigitsOnly(t *testing.T) {
+	for place := range 20 {
+		for c := range 256 {
+			seq := []byte("01234567890987654321")
+			seq[place] = byte(c)
+			_, err := checkpoint.Sequence(string(seq))
+			if digit := '0' <= c && c <= '9'; digit != (err == nil) {
+				t.Errorf("byte %#x at place %d of %q: %v", c, place, seq, err)
+			}
+		}
+	}
+}
