@@ -16,8 +16,8 @@ type shape struct {
 
 var (
 	kinesisShapes = []shape{
-		{kinesis1KB, load{API: kinesisAPI, Size: 1024, Page: 1000, Shards: 8, Calls: 24}},
-		{kinesis100B, load{API: kinesisAPI, Size: 100, Page: 10000, Shards: 8, Calls: 24}},
+		{kinesis1KB, load{API: kinesisAPI, Size: 1024, Page: 1000, Shards: 8, Calls: 20}},
+		{kinesis100B, load{API: kinesisAPI, Size: 100, Page: 10000, Shards: 8, Calls: 20}},
 	}
 	streamsShapes = []shape{
 		{changes, load{API: streamsAPI, Page: 1000, Shards: 1, Calls: 64}},

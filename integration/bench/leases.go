@@ -96,6 +96,9 @@ func perMinute(calls map[string]int64, took time.Duration) []metric {
 	var each []metric
 	for _, op := range slices.Sorted(maps.Keys(calls)) {
 		n := calls[op]
+		if n == 0 {
+			continue
+		}
 		if isWrite(op) {
 			writes += n
 		} else {

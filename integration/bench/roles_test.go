@@ -130,7 +130,7 @@ func TestQuantiles(t *testing.T) {
 }
 
 func TestPerMinute(t *testing.T) {
-	got := perMinute(map[string]int64{"PutItem": 4, "DeleteItem": 2, "Query": 3, "BatchGetItem": 5}, 2*time.Minute)
+	got := perMinute(map[string]int64{"PutItem": 4, "DeleteItem": 2, "Query": 3, "BatchGetItem": 5, "CreateTable": 0}, 2*time.Minute)
 	want := []metric{{3, "writes/min"}, {4, "reads/min"}, {2.5, "BatchGetItem/min"}, {1, "DeleteItem/min"}, {2, "PutItem/min"}, {1.5, "Query/min"}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
