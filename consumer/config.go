@@ -73,7 +73,7 @@ const (
 type Flow struct {
 	// Budget bounds the bytes. Defaults to one of [DefaultBudget] that the consumer has for itself.
 	Budget *Budget
-	// Records bounds the records of a shard. Default 10,000.
+	// Records bounds the records of a shard. Default 20,000: what the largest answer of a service holds, twice, so that one is read while another is handled.
 	Records int
 }
 
@@ -98,7 +98,7 @@ func (c Config) withDefaults() Config {
 	}
 	fill(&c.Failure.Backoff, 100*time.Millisecond)
 	fill(&c.Failure.MaxBackoff, 30*time.Second)
-	fill(&c.Flow.Records, 10_000)
+	fill(&c.Flow.Records, 20_000)
 	if c.Flow.Budget == nil {
 		c.Flow.Budget = NewBudget(DefaultBudget)
 	}
@@ -140,7 +140,7 @@ func (c Config) validate() error {
 	refuse(c.Failure.Backoff < 0, "Failure.Backoff", "is %v: use a positive duration, or 0 for 100ms", c.Failure.Backoff)
 	refuse(c.Failure.MaxBackoff < c.Failure.Backoff, "Failure.MaxBackoff", "is %v (0 is 30s): use at least Failure.Backoff, %v", c.Failure.MaxBackoff, c.Failure.Backoff)
 	refuse(c.Failure.OnTrimmed != Fail && c.Failure.OnTrimmed != Skip, "Failure.OnTrimmed", "is %d: use consumer.Fail or consumer.Skip", c.Failure.OnTrimmed)
-	refuse(c.Flow.Records < 0, "Flow.Records", "is %d: use 1 or more, or 0 for 10000", c.Flow.Records)
+	refuse(c.Flow.Records < 0, "Flow.Records", "is %d: use 1 or more, or 0 for 20000", c.Flow.Records)
 	refuse(c.Flow.Budget.limit < 1, "Flow.Budget", "has no size: make it with consumer.NewBudget")
 	refuse(c.Stop.Drain < 0, "Stop.Drain", "is %v: use a positive duration, or 0 for 30s", c.Stop.Drain)
 	refuse(c.Stop.Grace < 0, "Stop.Grace", "is %v: use a positive duration, or 0 for 5s", c.Stop.Grace)

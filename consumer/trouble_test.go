@@ -85,7 +85,7 @@ func TestHazard20_OneRowThatCannotBeFreed(t *testing.T) {
 
 // A source that answers the oldest record with "trimmed" must not be asked without end.
 func TestTrimmedAgainAndAgainIsWaitedFor(t *testing.T) {
-	inWorld(t, nil, func(t *testing.T, w *world) {
+	inWorld(t, &memsource.Config{Poll: time.Second}, func(t *testing.T, w *world) {
 		cfg := w.config()
 		cfg.Failure.OnTrimmed = consumer.Skip
 		w.start(cfg)
