@@ -4,13 +4,14 @@
 //	go run ./examples/demo
 //
 // The services are those of package localstack: the endpoints named in the environment, LocalStack in Docker or natively, or its engines. Flags are
-// handed to the quickstart, such as -records 20000.
+// handed to the quickstart, such as -records 20000. With -serve it only starts the services, for other programs to use, until it is told to end.
 package main
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,21 +31,52 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := demo(ctx, os.Args[1:])
+	err := run(ctx, os.Args[1:])
 	stop()
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func demo(ctx context.Context, flags []string) (err error) {
+func run(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	serve := flags.Bool("serve", false, "start the services, say how to reach them, and keep them until Ctrl-C; must be alone: other flags are the quickstart's")
+	if len(args) == 1 {
+		switch args[0] {
+		case "-serve", "--serve", "-h", "-help", "--help":
+			if err := flags.Parse(args); err != nil {
+				return err
+			}
+		}
+	}
 	fmt.Println("starting Kinesis and DynamoDB …")
 	stack, err := localstack.Start(ctx, localstack.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stack.Close()) }()
+	if *serve {
+		show(stack)
+		<-ctx.Done()
+		return nil
+	}
+	return demo(ctx, stack, args)
+}
+
+// show prints what another terminal has to be told, so that every AWS program started there uses the services.
+func show(stack *localstack.Stack) {
+	fmt.Printf("services: %s\nfor other terminals, until Ctrl-C is pressed here:\n\n", stack.Kind)
+	for _, v := range stack.Env() {
+		fmt.Println("export", v)
+		if region, ok := strings.CutPrefix(v, "AWS_REGION="); ok {
+			fmt.Println("export AWS_DEFAULT_REGION=" + region) // what older AWS CLIs know
+		}
+	}
+}
+
+// demo has the quickstart count votes, and removes what it made.
+func demo(ctx context.Context, stack *localstack.Stack, flags []string) (err error) {
 	name := "runnel-demo-" + rand.Text()[:6]
 	leases := name + "-leases"
 	defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx), stack, name, leases)) }()
