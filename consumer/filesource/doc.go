@@ -52,8 +52,8 @@
 // their beginning: possibly too early, never too late.
 //
 // LATEST is exact: a mark in the directory says where each shard was. Where none can be made, shards that have not grown since are left out and others are
-// read from their beginning; with a TimeField it is an error. The marks can be removed once every application that began at LATEST has stored a position of
-// each shard.
+// read from their beginning; with a TimeField it is an error. Keep the marks: a shard that comes later begins at the same instant, and is read whole because
+// the mark of that instant does not name it.
 //
 // Page.Behind is 0 when all was read; before that it is known with a TimeField only.
 //

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -66,7 +67,7 @@ func (s *Source) tip(sh consumer.Shard) (int64, error) {
 	return lastLine(f, info.Size(), sh.Closed)
 }
 
-// add appends a mark to those that the directory has.
+// add appends a mark to those that the directory has. It begins a line of its own, by the same write: a full disk may have cut short the mark before it.
 func (d directory) add(m mark) (err error) {
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -77,7 +78,7 @@ func (d directory) add(m mark) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = f.Write(append(line, '\n'))
+	_, err = f.Write(slices.Concat([]byte("\n"), line, []byte("\n")))
 	return err
 }
 

@@ -40,7 +40,10 @@ func (r *reader) page(w consumer.Want) (consumer.Page, error) {
 		if err != nil {
 			return consumer.Page{}, err
 		}
-		p.Records, p.Release = *records, func() { r.source.released.Put(records) }
+		p.Records, p.Release = *records, func() {
+			clear(*records) // what they refer to is large
+			r.source.released.Put(records)
+		}
 	}
 	if done > 0 {
 		r.before = slices.Clone(lastOf(append(r.before, lastOf(r.ahead[:done])...)))

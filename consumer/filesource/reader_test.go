@@ -316,6 +316,19 @@ func TestAPageIsNotTouchedByTheReleaseOfAnother(t *testing.T) {
 	}
 }
 
+// TestAReleasedPageHoldsNothing of its lines: its memory may lie unused, or be used again for a shorter page.
+func TestAReleasedPageHoldsNothing(t *testing.T) {
+	s := newStream(t)
+	s.write("a.jsonl", "one\ntwo\n")
+	p := s.mustGive(s.open("a", checkpoint.Start{}), "one", "two")
+	p.Release()
+	for i, r := range p.Records { // as whoever gets the memory next finds it
+		if r.Data != nil || r.ID() != (consumer.Record{}).ID() {
+			t.Errorf("record %d still holds %q, %q", i, r.ID(), r.Data)
+		}
+	}
+}
+
 // TestAnIdleReaderHoldsNothingOfWhatItRead: a process may have a thousand of them.
 func TestAnIdleReaderHoldsNothingOfWhatItRead(t *testing.T) {
 	s := newStream(t)

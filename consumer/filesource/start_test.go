@@ -84,10 +84,42 @@ func TestAnInstantIsNeverTooLate(t *testing.T) {
 	s.mustGive(s.open("a", checkpoint.AtTime(mark.Time().Add(1))), "two")
 	s.check(os.Truncate(s.path("stream.marks"), 5))
 	s.mustGive(s.open("a", mark), "one", "two")
-	s.add("stream.marks", "\n")
 	again := s.pin()
 	s.mustGive(s.open("a", again))
 	s.mustGive(s.open("a", mark), "one", "two")
+}
+
+// TestAMarkBehindATornOneCounts as any other: a full disk leaves half a mark, whose Pin failed, and the next Pin succeeds.
+func TestAMarkBehindATornOneCounts(t *testing.T) {
+	for _, field := range []string{"", "t"} {
+		t.Run("with the time field "+field, func(t *testing.T) {
+			s := newStream(t)
+			s.cfg.TimeField = field
+			s.write("a.jsonl", `{"t":"2020-01-01T00:00:01Z"}`+"\n")
+			s.write("stream.marks", `{"at":"2026-01-01T0`)
+			at := s.pin()
+			late := `{"t":"2020-01-01T00:00:02Z"}` // of a producer that sends what it had kept
+			s.add("a.jsonl", late+"\n")
+			s.mustGive(s.open("a", at), late)
+		})
+	}
+}
+
+// TestAShardThatComesLaterIsReadWhole from where LATEST was pinned, however old what it holds is.
+func TestAShardThatComesLaterIsReadWhole(t *testing.T) {
+	for _, field := range []string{"", "t"} {
+		t.Run("with the time field "+field, func(t *testing.T) {
+			s := newStream(t)
+			s.cfg.TimeField = field
+			s.write("a.jsonl", "one\n")
+			at := s.pin()
+			line := `{"t":"2020-01-01T00:00:01Z"}`
+			s.write("b.jsonl", line+"\n")
+			old := time.Date(2020, 1, 1, 0, 0, 1, 0, time.UTC)
+			s.check(os.Chtimes(s.path("b.jsonl"), old, old)) // it was moved here
+			s.mustGive(s.open("b", at), line)
+		})
+	}
 }
 
 // TestTheNewestMarkCounts that is not too late, and of several of one instant the first.

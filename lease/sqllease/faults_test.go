@@ -280,6 +280,30 @@ func TestACommitIsOnTheDiskWhateverTheConnectionSays(t *testing.T) {
 	}
 }
 
+// Also when it is not known whether the connection was raised: a connection is the caller's, who may have reasons to wait for no disk.
+func TestAConnectionIsSetBackWhoseRaisingWasNotHeardOf(t *testing.T) {
+	for _, level := range []string{"0", "1"} {
+		tp, s, _, db := tappedStore(t)
+		db.SetMaxOpenConns(1)
+		execute(t, db, "PRAGMA synchronous = "+level)
+		ctx, cancel := context.WithCancel(t.Context())
+		lost := once("PRAGMA main.synchronous = FULL", io.ErrUnexpectedEOF)
+		tp.after = func(conn driver.ExecerContext, query string) error {
+			err := lost(conn, query)
+			if err != nil {
+				cancel()
+			}
+			return err
+		}
+		if errs := s.Put(ctx, []lease.Row{row("a/1", 0)}); len(errs) != 1 {
+			t.Fatalf("%v; want an error", errs)
+		}
+		if left := ask[string](t, db, "PRAGMA synchronous"); left != level || tp.connected.Load() != 1 {
+			t.Errorf("level %s: left at %s, after %d connections", level, left, tp.connected.Load())
+		}
+	}
+}
+
 func TestAPutOfConflictsWritesNothing(t *testing.T) {
 	tp, s, _, db := tappedStore(t)
 	put(t, s, row("a/row", 0))

@@ -147,7 +147,10 @@ func TestATableOfAnotherShapeIsRefused(t *testing.T) {
 		`index "runnel_leases_changes" of "runnel_leases" wants (grp BINARY, cursor BINARY) unique`: rows + "CREATE UNIQUE INDEX runnel_leases_changes ON runnel_leases (grp, cursor)",
 		`index "runnel_leases_changes" is on (cursor BINARY); want`:                                 rows + "CREATE INDEX runnel_leases_changes ON runnel_leases (cursor)",
 		`index "runnel_leases_changes" cannot be made, for its name is taken`:                       rows + counter + "CREATE INDEX runnel_leases_changes ON runnel_leases (grp, cursor) WHERE cursor > 5",
-		`is taken: use another Config.Table`:                                                        rows + "CREATE TABLE x (y); CREATE INDEX runnel_leases_changes ON x (y)",
+		`"runnel_leases_changes" is an index of "x"; want an index of "runnel_leases"`:              "CREATE TABLE x (y); CREATE INDEX runnel_leases_changes ON x (y)",
+		`"runnel_leases_changes" is a table; want an index of "runnel_leases"`:                      "CREATE TABLE runnel_leases_changes (y)",
+		`"runnel_leases" is an index of "x"; want a table`:                                          "CREATE TABLE x (y); CREATE INDEX runnel_leases ON x (y)",
+		`"runnel_leases_cursor" is an index of "x"; want a table`:                                   rows + "CREATE TABLE x (y); CREATE INDEX RUNNEL_LEASES_CURSOR ON x (y)",
 		`"runnel_leases_cursor" has no column id`:                                                   "CREATE TABLE runnel_leases_cursor (last INTEGER NOT NULL) STRICT",
 		`"runnel_leases_cursor" has the column last TEXT NOT NULL; want INTEGER NOT NULL`:           rows + strings.Replace(counter, "last INTEGER", "last TEXT", 1),
 		`"runnel_leases_cursor" is not STRICT`:                                                      strings.Replace(counter, " STRICT", "", 1),
@@ -171,6 +174,26 @@ func TestATableOfAnotherShapeIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each store has a table, an index and a counter, and no name of another's.
+func TestATableNamedLikeAPartOfAnotherStoreIsRefused(t *testing.T) {
+	s, db, _ := newStore(t)
+	for name, want := range map[string]string{
+		"runnel_leases_changes": `"runnel_leases_changes" is an index of "runnel_leases"; want a table`,
+		"runnel_leases_cursor":  `"runnel_leases_cursor" has no column grp`,
+	} {
+		for _, must := range []bool{false, true} {
+			err := sqllease.New(db, &sqllease.Config{Table: name, MustExist: must}).Setup(t.Context())
+			if !errors.Is(err, lease.ErrTable) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "another Config.Table") {
+				t.Errorf("%s: %v; want lease.ErrTable that says %q", name, err, want)
+			}
+		}
+	}
+	if got := made(t, db); got != all {
+		t.Errorf("left %s; want %s", got, all)
+	}
+	put(t, s, row("a/row", 0))
 }
 
 func TestColumnsAndIndexesOfOthersAreLeftAlone(t *testing.T) {

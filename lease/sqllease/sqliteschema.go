@@ -109,17 +109,24 @@ func (e *sqlite) missing(ctx context.Context, conn *sql.Conn) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	changes, _, err := kindOf(ctx, conn, e.changes)
+	if err != nil {
+		return "", err
+	}
 	faults := rows.differences(map[string]string{
 		"grp": "TEXT", "name": "TEXT", "version": "INTEGER", "cursor": "INTEGER", "value": "TEXT",
 	})
 	faults = append(faults, counter.differences(map[string]string{"id": "INTEGER", "last": "INTEGER"})...)
-	if rows.exists {
+	if rows.kind == aTable {
 		if want := "grp BINARY, name BINARY"; rows.key != want {
 			faults = append(faults, fmt.Sprintf("the primary key of %q is (%s); want (%s)", e.table, rows.key, want))
 		}
 		for _, name := range slices.Sorted(maps.Keys(rows.unique)) {
 			faults = append(faults, fmt.Sprintf("index %q of %q wants (%s) unique", name, e.table, rows.unique[name]))
 		}
+	}
+	if want := fmt.Sprintf("an index of %q", e.table); changes != "" && !strings.EqualFold(changes, want) {
+		faults = append(faults, fmt.Sprintf("%q is %s; want %s", e.changes, changes, want))
 	}
 	index := rows.indexes[strings.ToLower(e.changes)]
 	if want := "grp BINARY, cursor BINARY"; index != "" && index != want {

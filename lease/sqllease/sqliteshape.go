@@ -15,7 +15,7 @@ import (
 type shape struct {
 	name    string
 	exists  bool
-	kind    string            // table, view, virtual
+	kind    string            // see kindOf
 	strict  bool              // types of columns bind
 	columns map[string]column // by their names in lower case
 	key     string            // columns of the primary key, if it has an index, with their collations
@@ -29,14 +29,24 @@ type column struct {
 	filled   bool // without being named in an INSERT
 }
 
-// shapeOf looks at a table.
-func shapeOf(ctx context.Context, conn *sql.Conn, name string) (shape, error) {
-	s := shape{name: name, columns: map[string]column{}, indexes: map[string]string{}, unique: map[string]string{}}
-	err := conn.QueryRowContext(ctx, `SELECT type, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE`, name).Scan(&s.kind, &s.strict)
+// aTable is the kind of what leases can be in.
+const aTable = "a table"
+
+// kindOf tells what has a name, with its article: a table, a view, a virtual, an index and of which table. Tables and indexes share their names. It is "" if
+// nothing has the name.
+func kindOf(ctx context.Context, conn *sql.Conn, name string) (kind string, strict bool, err error) {
+	err = conn.QueryRowContext(ctx, `SELECT 'a ' || type, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE
+		UNION ALL SELECT printf('an index of "%s"', tbl_name), 0 FROM main.sqlite_schema WHERE type = 'index' AND name = ?1 COLLATE NOCASE`, name).Scan(&kind, &strict)
 	if errors.Is(err, sql.ErrNoRows) {
-		return s, nil
+		return "", false, nil
 	}
-	if err != nil {
+	return kind, strict, err
+}
+
+// shapeOf looks at a table.
+func shapeOf(ctx context.Context, conn *sql.Conn, name string) (s shape, err error) {
+	s = shape{name: name, columns: map[string]column{}, indexes: map[string]string{}, unique: map[string]string{}}
+	if s.kind, s.strict, err = kindOf(ctx, conn, name); err != nil || s.kind == "" {
 		return s, err
 	}
 	s.exists = true
@@ -95,8 +105,8 @@ func (s *shape) differences(columns map[string]string) (faults []string) {
 	switch {
 	case !s.exists:
 		return nil
-	case s.kind != "table":
-		differ("is a %s; want a table", s.kind)
+	case s.kind != aTable:
+		differ("is %s; want %s", s.kind, aTable)
 		return faults
 	case !s.strict:
 		differ("is not STRICT, so that a column holds values of any type")

@@ -19,10 +19,11 @@ func (e *sqlite) transact(ctx context.Context, conn *sql.Conn, f func() (keep bo
 		return err
 	}
 	if level < full {
+		// Deferred first: a statement that was given up may have been executed.
+		defer lastly(ctx, conn, fmt.Sprintf("PRAGMA main.synchronous = %d", level))
 		if err := execute(ctx, conn, "PRAGMA main.synchronous = FULL"); err != nil {
 			return err
 		}
-		defer lastly(ctx, conn, fmt.Sprintf("PRAGMA main.synchronous = %d", level))
 	}
 	if err := execute(ctx, conn, "BEGIN IMMEDIATE"); err != nil {
 		if e.transient(err) {
