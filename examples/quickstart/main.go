@@ -200,11 +200,11 @@ func (o options) streams() string {
 
 // suggest says where everything is, and what to try next.
 func (o options) suggest(w io.Writer) {
-	fmt.Fprintf(w, "\nwho counted which shard, from where to where:\n  sqlite3 %s 'SELECT * FROM seals'\n", filepath.Join(o.dir, "quickstart.db"))
+	fmt.Fprintf(w, "\nall is kept in %s; who counted which shard, from where to where:\n  sqlite3 %s 'SELECT * FROM seals'\n", o.dir, filepath.Join(o.dir, "quickstart.db"))
 	if o.streams() == "files" {
-		fmt.Fprintln(w, "next, press Ctrl-C in the middle, or kill -9 any of the processes, and give the same command again:")
-		fmt.Fprintln(w, "  go run ./examples/quickstart -dir /tmp/votes -kill=false")
+		fmt.Fprintln(w, "next time, press Ctrl-C in the middle, or kill -9 any of the processes, and give the same command again:")
+		fmt.Fprintf(w, "  go run ./examples/quickstart -dir %s-2 -kill=false\n", o.dir)
 		fmt.Fprintln(w, "the same handler on a stream and on the changes of a table:")
-		fmt.Fprintln(w, "  go run ./examples/quickstart -kinesis votes -dynamodb voters -endpoint http://localhost:4566")
+		fmt.Fprintln(w, "  go run ./examples/quickstart -kinesis votes -dynamodb votes -endpoint http://localhost:4566")
 	}
 }

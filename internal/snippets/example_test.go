@@ -1,11 +1,16 @@
 package snippets_test
 
 import (
+	"context"
+	"errors"
 	"expvar"
+	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/ddblease"
@@ -18,16 +23,63 @@ func tableMadeBeforehand(cfg aws.Config) lease.Store {
 	return leases
 }
 
+// keep stores a record where somebody will look at it.
+type keep = func(ctx context.Context, r consumer.Record, why error) error
+
+func settingAside(h consumer.Handler, keep keep) consumer.Handler {
+	handler := consumer.Each(func(ctx context.Context, r consumer.Record) error {
+		err := h.Handle(ctx, []consumer.Record{r})
+		if bad := (*consumer.DecodeError)(nil); errors.As(err, &bad) {
+			return keep(ctx, r, bad) // nil: the shard goes on; an error: it is tried again
+		}
+		return err
+	})
+	return handler
+}
+
+func liveness(mux *http.ServeMux, c *consumer.Consumer) {
+	mux.HandleFunc("/live", func(w http.ResponseWriter, _ *http.Request) {
+		if !c.Status().Running {
+			http.Error(w, "the consumer does not run", http.StatusServiceUnavailable)
+		}
+	})
+}
+
 func metrics(cfg consumer.Config) consumer.Config {
-	counts := expvar.NewMap("orders-index")
+	counts := expvar.NewMap(cfg.Name)
 	cfg.Hooks = consumer.JoinHooks(cfg.Hooks, consumer.Hooks{
-		Handled: func(e consumer.Handled) { counts.Add("records", int64(e.Records)) },
-		Retried: func(consumer.Retried) { counts.Add("retries", 1) },
-		Gap:     func(consumer.Gap) { counts.Add("gaps", 1) },
-		Error:   func(consumer.Failed) { counts.Add("errors", 1) },
-		Lost:    func(e consumer.Lost) { counts.Add("shards lost: "+string(e.Reason), 1) },
+		Handled:      func(e consumer.Handled) { counts.Add("records", int64(e.Records)) },
+		Checkpointed: func(consumer.Checkpointed) { counts.Add("positions stored", 1) },
+		Retried:      func(consumer.Retried) { counts.Add("retries", 1) },
+		Gap:          func(consumer.Gap) { counts.Add("gaps", 1) },
+		Error:        func(consumer.Failed) { counts.Add("errors", 1) },
+		Lost:         func(e consumer.Lost) { counts.Add("shards lost: "+string(e.Reason), 1) },
 	})
 	return cfg
 }
 
-var _, _ = tableMadeBeforehand, metrics
+func gauges(c *consumer.Consumer) {
+	expvar.Publish(c.Status().Name+" shards", expvar.Func(func() any {
+		shards := map[string]map[string]any{}
+		for _, s := range c.Status().Shards {
+			failing := 0.0
+			if s.Failing != nil {
+				failing = time.Since(s.Since).Seconds()
+			}
+			shards[s.Shard] = map[string]any{
+				"behind seconds":  s.Behind.Seconds(), // negative: unknown
+				"failing seconds": failing,
+				"in flight":       s.InFlight,
+				"handled":         s.Handled.String(),
+				"stored":          s.Stored.String(),
+			}
+		}
+		return shards
+	}))
+}
+
+func migrate(cfg *consumer.Config, oldest time.Time) {
+	cfg.Start = checkpoint.AtTime(oldest.Add(-5 * time.Minute))
+}
+
+var _, _ = tableMadeBeforehand, migrate
