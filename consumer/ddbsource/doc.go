@@ -35,6 +35,8 @@
 //   - More than two readers of a shard are throttled; for global tables one is recommended. Each read is billed, also an empty one.
 //   - Times of records have whole seconds, and there is no measure of the distance to the newest record: Page.Behind is the age of a page's
 //     last record by the service's clock, zero for an empty page of an open shard, and unknown for one of a closed shard.
+//   - The last page of a closed shard comes with the shard's end: while its children are looked for, up to about three seconds later. A shard that was
+//     closed without any, and one whose children are listed late, are the ones that wait.
 //   - A page cannot be limited in bytes. The number of records asked for is derived from their average size; what is more than wanted stays in the Reader,
 //     at most one answer of 1 MB, which takes a few times that in memory.
 //   - A table whose stream is enabled anew, also with another view type, has another stream. What is left in the old one is read with Config.StreamARN.

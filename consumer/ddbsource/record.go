@@ -12,10 +12,11 @@ import (
 	"github.com/runnelhq/runnel/consumer"
 )
 
-// raw is what a record of this source carries. It is part of the answer.
+// raw is what a record of this source carries. It is part of the answer, so who holds it holds all records of that.
 type raw types.Record
 
-// SDK is the record as the AWS SDK gave it, and false for a record of another source. What it refers to must not be changed.
+// SDK is the record as the AWS SDK gave it, and false for a record of another source. What it refers to must not be changed, and may be kept. It holds
+// nothing of other records, while Record.Raw, also a clone's, holds all of the answer that the record came in: up to 1,000 records and a few times 1 MB.
 func SDK(r consumer.Record) (types.Record, bool) {
 	held, ok := r.Raw.(*raw)
 	if !ok {

@@ -13,10 +13,11 @@ import (
 // overhead is what a record holds in memory besides its data, key and sequence number, about: the two structs and their pointers.
 const overhead = 400
 
-// raw is what a record of this source carries. It is part of the answer.
+// raw is what a record of this source carries. It is part of the answer, so who holds it holds all records of that.
 type raw types.Record
 
-// SDK is the record as the AWS SDK gave it, and false for a record of another source. Its Data is the record's own and borrowed as that is.
+// SDK is the record as the AWS SDK gave it, and false for a record of another source. Its Data is the record's own and borrowed as that is; the rest may be kept.
+// It holds nothing of other records, while Record.Raw, also a clone's, holds all of the answer that the record came in: up to 10,000 records and 10 MiB.
 func SDK(r consumer.Record) (types.Record, bool) {
 	held, ok := r.Raw.(*raw)
 	if !ok {
