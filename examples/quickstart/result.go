@@ -14,9 +14,9 @@ import (
 type result struct {
 	records     int // that were cast
 	applied     int // of them, at least once
-	twice       int // applications of a record beyond its first
+	twice       int // applications of a record beyond its first; in files, where each vote is put once, of a vote
 	redelivered int // deliveries that were left out, since the record was applied
-	again       int // records that were put again because the producer was interrupted
+	again       int // records with the vote of another record: a producer that is interrupted may put some votes into a stream or a table once more
 	other       int // records on the streams that are not of this run
 
 	votes, truth map[string]int // by candidate
@@ -26,6 +26,10 @@ type result struct {
 
 func (r *run) result(ctx context.Context) (result, error) {
 	res := result{records: r.Records, votes: make(map[string]int), truth: truth(r.votes())}
+	var streams string
+	if err := r.db.QueryRowContext(ctx, `SELECT boxes FROM run`).Scan(&streams); err != nil {
+		return res, fmt.Errorf("read the run: %w", err)
+	}
 	var rows, places int
 	err := r.db.QueryRowContext(ctx, `SELECT count(*), count(DISTINCT n) FROM records`).Scan(&rows, &res.applied)
 	if err != nil {
@@ -36,6 +40,9 @@ func (r *run) result(ctx context.Context) (result, error) {
 		return res, fmt.Errorf("count the records: %w", err)
 	}
 	res.twice, res.again = rows-places, places-res.applied
+	if streams == (options{}).streams() {
+		res.twice, res.again = rows-res.applied, 0 // a vote at two positions is one that the source gave twice
+	}
 	err = r.each(ctx, func(rows *sql.Rows) error {
 		var candidate string
 		var votes int
@@ -97,7 +104,7 @@ func (r result) print(w io.Writer) {
 		fmt.Fprintf(w, "%d records on the streams are not of this run, and were left alone\n", r.other)
 	}
 	if r.again > 0 {
-		fmt.Fprintf(w, "%d records were put once more when the program went on, and changed nothing\n", r.again)
+		fmt.Fprintf(w, "%d records hold votes of other records once more, and changed nothing\n", r.again)
 	}
 	fmt.Fprintln(w, r.line())
 }

@@ -24,7 +24,14 @@ type scene struct {
 
 func newScene(t *testing.T, records int) *scene {
 	t.Helper()
-	r, err := resumeRun(t.Context(), options{dir: t.TempDir(), records: records, seed: 1})
+	return newSceneOf(t, options{records: records})
+}
+
+// newSceneOf is a scene whose votes are in the streams that the options name.
+func newSceneOf(t *testing.T, o options) *scene {
+	t.Helper()
+	o.dir, o.seed = t.TempDir(), 1
+	r, err := resumeRun(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

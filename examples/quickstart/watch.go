@@ -16,8 +16,8 @@ type watch struct {
 	board    *board
 
 	begun   time.Time
-	samples []sample // of the last seconds
-	moved   time.Time
+	samples []sample          // of the last seconds
+	moved   time.Time         // when votes were last seen to be applied
 	told    map[takeover]bool // those that were announced
 
 	kill   bool    // still to be done
@@ -28,14 +28,15 @@ type watch struct {
 
 // sample is what was applied at an instant.
 type sample struct {
-	at             time.Time
-	applied, moved int
+	at      time.Time
+	applied int
 }
 
 const (
 	lookEvery = 250 * time.Millisecond
 	rateOver  = 2 * time.Second
-	// stalled is how long nothing may move. A takeover needs up to 14 s.
+	// stalled is how long no vote may be applied. A takeover needs up to 14 s. Other programs' records on the streams are no sign of life: they may never
+	// end, and a vote that is lost would be waited for as long.
 	stalled = time.Minute
 )
 
@@ -96,8 +97,8 @@ func (w *watch) look(ctx context.Context, cast bool) (all bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	applied, redelivered, other := p.totals()
-	w.sample(applied, applied+redelivered+other)
+	applied, _, _ := p.totals()
+	w.sample(applied)
 	w.announce(p)
 	if err := w.strike(ctx, p, applied); err != nil {
 		return false, err
@@ -113,12 +114,12 @@ func (w *watch) look(ctx context.Context, cast bool) (all bool, err error) {
 	return false, nil
 }
 
-func (w *watch) sample(applied, moved int) {
+func (w *watch) sample(applied int) {
 	now := time.Now()
-	if n := len(w.samples); n > 0 && w.samples[n-1].moved != moved {
+	if n := len(w.samples); n > 0 && w.samples[n-1].applied != applied {
 		w.moved = now
 	}
-	w.samples = append(w.samples, sample{now, applied, moved})
+	w.samples = append(w.samples, sample{now, applied})
 	for now.Sub(w.samples[0].at) > rateOver {
 		w.samples = w.samples[1:]
 	}
