@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -113,21 +114,52 @@ func TestSQLIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := rowsOfAConsumer(t)
+	free := rows[len(rows)-1]
+	free.Key += "9"
+	free.Value = regexp.MustCompile(`"owner":"[^"]+"`).ReplaceAll(free.Value, []byte(`"owner":""`))
+	rows = append(rows, free)
 	for i := range rows {
 		rows[i].Version, rows[i].Cursor = 0, ""
 	}
 	if errs := store.Put(t.Context(), rows); errs != nil {
 		t.Fatal(errs)
 	}
+	want := map[string]int{"Rows": 3, "A shard without an owner": 1}
 	for _, b := range blocks(t) {
 		if b.Lang != "sql" {
 			continue
 		}
 		var found int
 		query := strings.TrimSuffix(strings.TrimSpace(b.Text), ";")
-		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM ("+query+")").Scan(&found); err != nil || found != 2 { // the shards
-			t.Errorf("%s: it finds %d shards, %v", b.At(), found, err)
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM ("+query+")").Scan(&found); err != nil || found != want[b.Heading] {
+			t.Errorf("%s: under %q it finds %d shards, want %d, %v", b.At(), b.Heading, found, want[b.Heading], err)
 		}
+	}
+}
+
+// What the document's filter of items looks for is in a shard's value as it is stored.
+func TestFilterFindsShardsWithoutOwner(t *testing.T) {
+	rows := rowsOfAConsumer(t)
+	owned := string(rows[len(rows)-1].Value)
+	ended := string(rows[len(rows)-2].Value)
+	var filters int
+	for _, c := range commands(t) {
+		values := slices.Index(c.words, "--expression-attribute-values")
+		if !slices.Contains(c.words, "--filter-expression") || values < 0 {
+			continue
+		}
+		filters++
+		var in map[string]struct{ S string }
+		if err := json.Unmarshal([]byte(c.words[values+1]), &in); err != nil {
+			t.Fatal(err)
+		}
+		free, open := in[":free"].S, in[":open"].S
+		if strings.Contains(owned, free) || !strings.Contains(ended, free) || !strings.Contains(owned, open) || strings.Contains(ended, open) {
+			t.Errorf("%s: %q and %q do not tell a free shard from\n%s and\n%s", c.At(), free, open, owned, ended)
+		}
+	}
+	if filters == 0 {
+		t.Error("no document filters items")
 	}
 }
 
