@@ -11,7 +11,7 @@ type dispatcher struct {
 	stop     <-chan struct{} // closed: hand out nothing more
 	lent     []Record        // what the handler gets, to do with as it likes
 	done     bool            // all of the last page is done
-	quit     bool            // the handler ended its goroutine
+	quit     bool            // the handler, or a hook, ended its goroutine
 	ended    bool            // that page was the shard's last one
 	children []Shard         // which it named
 }
@@ -19,7 +19,13 @@ type dispatcher struct {
 // page handles a page until all of it is done, or it is stopped, or ctx has ended.
 func (d *dispatcher) page(ctx context.Context, page Page) {
 	defer d.r.settle(page)
-	d.done = false
+	defer func() { clear(d.lent[:cap(d.lent)]) }() // what records refer to is no longer counted
+	d.done, d.quit = false, true                   // runtime.Goexit runs deferred calls only
+	d.records(ctx, page)
+	d.quit = false
+}
+
+func (d *dispatcher) records(ctx context.Context, page Page) {
 	size := d.r.cfg().Batch.Size
 	each := page.Bytes / int64(max(1, len(page.Records)))
 	for rs := page.Records; len(rs) > 0; {
@@ -66,16 +72,12 @@ func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 }
 
 // handle calls the handler with a copy: one that sorts or filters its slice must change neither what is delivered again nor what is stored.
-func (d *dispatcher) handle(ctx context.Context, rs []Record) (err error) {
-	d.quit = true // runtime.Goexit runs deferred calls only
+func (d *dispatcher) handle(ctx context.Context, rs []Record) error {
 	if f, ok := d.r.cfg().Handler.(each); ok {
-		err = f.Handle(ctx, rs) // it gives values, and survives their panics
-	} else {
-		d.lent = append(d.lent[:0], rs...)
-		err = handle(ctx, d.r.cfg().Handler, d.lent)
+		return f.Handle(ctx, rs) // it gives values, and survives their panics
 	}
-	d.quit = false
-	return err
+	d.lent = append(d.lent[:0], rs...)
+	return handle(ctx, d.r.cfg().Handler, d.lent)
 }
 
 // again waits until rs, of which the first ones failed, may be tried once more.

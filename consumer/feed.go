@@ -137,11 +137,17 @@ func (f *feed) hand(ctx context.Context, page Page) {
 	if f.after.Before(page.Through) {
 		f.after, f.start = page.Through, checkpoint.After(page.Through)
 	}
+	handed := false
+	defer func() { // also if a hook ends this goroutine
+		if !handed {
+			f.r.settle(page)
+		}
+	}()
 	f.r.adopt(page)
 	select {
 	case f.pages <- page:
+		handed = true
 	case <-ctx.Done():
-		f.r.settle(page)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/consumer/memsource"
+	"github.com/runnelhq/runnel/lease/memlease"
 )
 
 // A stuck handler cannot have memory filled: neither in bytes nor in records.
@@ -264,4 +265,45 @@ func TestAHookThatPanicsDoesNoHarm(t *testing.T) {
 		}
 		c.clean()
 	})
+}
+
+// What was handled is not held by a shard that waits for more: it has left the budget.
+func TestASettledBatchIsNotKept(t *testing.T) {
+	source := memsource.New("orders", nil)
+	freed := make(chan struct{})
+	done := make(chan struct{}, 2)
+	cfg := consumer.Config{
+		Name: "app", Source: source, Leases: memlease.New(), Batch: consumer.Batch{Size: 2},
+		Handler: consumer.HandlerFunc(func(_ context.Context, rs []consumer.Record) error {
+			if len(rs) == 2 {
+				runtime.AddCleanup(&rs[0].Data[0], func(freed chan struct{}) { close(freed) }, freed)
+			}
+			done <- struct{}{}
+			return nil
+		}),
+	}
+	if _, err := source.PutAggregate(source.OpenShards()[0], "k", make([]byte, 4<<10), make([]byte, 4<<10), []byte("a smaller batch")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- consumer.Run(ctx, cfg) }()
+	<-done
+	<-done
+	for kept, begun := true, time.Now(); kept; {
+		runtime.GC()
+		select {
+		case <-freed:
+			kept = false
+		case <-time.After(10 * time.Millisecond):
+			if time.Since(begun) > 20*time.Second {
+				t.Error("the data of a batch is held after it was settled")
+				kept = false
+			}
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

@@ -65,6 +65,9 @@ type each func(ctx context.Context, r Record) error
 
 func (f each) Handle(ctx context.Context, rs []Record) error {
 	for i := range rs {
+		if i > 0 && ctx.Err() != nil {
+			return &PartialError{Done: i, Err: context.Cause(ctx)}
+		}
 		if err := f.one(ctx, rs[i]); err != nil {
 			return &PartialError{Done: i, Err: err}
 		}

@@ -78,7 +78,7 @@ type Checkpointed struct {
 	Shard    string
 	Epoch    uint64
 	Position checkpoint.Position
-	Records  int // that it covers and the one before did not
+	Records  int // that it covers and the one before did not; a position that moved on without records counts as one
 }
 
 // Gap says that records were gone before they were read.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,4 +137,39 @@ func TestAVeryLargeNDoesNotStall(t *testing.T) {
 			t.Errorf("handled %d of 5", n)
 		}
 	})
+}
+
+// A hook that ends its goroutine, as FailNow does in a test, costs its shard an epoch and nothing more.
+func TestAHookThatEndsItsGoroutine(t *testing.T) {
+	for name, set := range map[string]func(h *consumer.Hooks, exit func()){
+		"page":         func(h *consumer.Hooks, exit func()) { h.Page = func(consumer.PageRead) { exit() } },
+		"handled":      func(h *consumer.Hooks, exit func()) { h.Handled = func(consumer.Handled) { exit() } },
+		"checkpointed": func(h *consumer.Hooks, exit func()) { h.Checkpointed = func(consumer.Checkpointed) { exit() } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, &memsource.Config{PageRecords: 2}, func(t *testing.T, w *world) {
+				budget := consumer.NewBudget(1 << 20)
+				cfg := w.config()
+				cfg.Flow.Budget = budget
+				var n atomic.Int32
+				set(&cfg.Hooks, func() {
+					if n.Add(1) == 3 {
+						runtime.Goexit()
+					}
+				})
+				w.put(0, 20)
+				c := w.start(cfg)
+				w.until("20", func() bool { return slices.Contains(w.values(), "19") })
+				if len(told[consumer.Assigned](w)) < 2 {
+					t.Error("the shard was never given up: nothing was tested")
+				}
+				if err := c.stop(); err != nil {
+					t.Errorf("Run returned %v", err)
+				}
+				if used := budget.Used(); used != 0 {
+					t.Errorf("%d bytes of the budget are used after the end", used)
+				}
+			})
+		})
+	}
 }

@@ -229,6 +229,43 @@ func TestAnIntervalEndsWithoutAnotherRecord(t *testing.T) {
 	})
 }
 
+// strategy is one of a user's.
+type strategy func(p checkpoint.Progress) time.Duration
+
+func (f strategy) Due(p checkpoint.Progress) time.Duration { return f(p) }
+
+// A strategy may change its mind with each record, and say that it is late.
+func TestAStrategyOfRecordsAndTime(t *testing.T) {
+	for name, due := range map[string]func(age time.Duration) time.Duration{
+		"not before a second": func(age time.Duration) time.Duration { return max(0, time.Second-age) },
+		"overdue":             func(time.Duration) time.Duration { return -1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, still, func(t *testing.T, w *world) {
+				cfg := w.config()
+				cfg.Checkpoint = strategy(func(p checkpoint.Progress) time.Duration {
+					if p.Records < 10 {
+						return checkpoint.Never
+					}
+					return due(p.Age)
+				})
+				cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
+					<-time.After(100 * time.Millisecond)
+					w.saw(r)
+					return nil
+				})
+				ps := w.put(0, 100)
+				c := w.start(cfg)
+				w.until("60", func() bool { return len(w.values()) >= 60 })
+				if at := w.storedAt(w.source.OpenShards()[0]); at.Before(ps[40]) {
+					t.Errorf("60 records are done, and %q is stored, want %s or later", at, ps[40])
+				}
+				c.clean()
+			})
+		})
+	}
+}
+
 func TestAHandlerAsksForItsCheckpoint(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		cfg := w.config()

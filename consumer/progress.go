@@ -19,6 +19,7 @@ type progress struct {
 	stored    checkpoint.Position
 	pending   checkpoint.Progress // done, and not covered by a write that has begun; Age is not kept up
 	since     time.Time           // when the first of pending was done
+	planned   time.Duration       // how long the strategy would have pending wait from its beginning, when it was last asked
 	writing   int                 // records that the write under way covers
 	waiting   bool                // the dispatcher waits for a write: it is due whatever the strategy says
 
@@ -48,9 +49,11 @@ func (g *progress) done(p checkpoint.Position, records int, bytes int64) {
 	}
 	g.pending.Records += max(1, records)
 	g.pending.Bytes += bytes
-	if first || g.wait(g.since) == 0 {
+	wait := g.wait(g.since)
+	if first || wait < g.planned {
 		signal(g.due)
 	}
+	g.planned = wait
 }
 
 // wait is how long until a write is due at now. Called with the lock held.

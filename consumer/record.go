@@ -36,7 +36,8 @@ func (r Record) ID() string {
 	return strings.Join([]string{r.Stream, r.Shard, r.Position.Sort()}, " ")
 }
 
-// Clone is a copy of r whose Data may be kept. Raw, which a source's own functions read, is not copied.
+// Clone is a copy of r whose Data may be kept. Raw, which a source's own functions read, is not copied, and may hold in memory the whole answer that the record
+// came with: set it to nil in a copy that is kept for long.
 func (r Record) Clone() Record {
 	r.Data = bytes.Clone(r.Data)
 	return r

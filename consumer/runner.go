@@ -16,9 +16,9 @@ import (
 // ErrDrain is the cause with which a handler's context ends when [Stop.Drain] is over. When the shard is lost, the cause is [lease.ErrLost].
 var ErrDrain = errors.New("consumer: the time for the drain is over")
 
-var errAbandoned = errors.New("consumer: the handler did not return after its context had ended")
+var errAbandoned = errors.New("consumer: the handler, or the source's reader, did not return after its context had ended")
 
-var errQuit = errors.New("consumer: the handler ended its goroutine (runtime.Goexit, or FailNow of a test): its shard is given up and taken again")
+var errQuit = errors.New("consumer: the handler or a hook ended its goroutine (runtime.Goexit, or FailNow of a test): its shard is given up and taken again")
 
 // runner works on one shard in one epoch: a feed reads ahead, a dispatcher handles, and positions are stored meanwhile. See [shift].
 type runner struct {

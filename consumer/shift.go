@@ -46,13 +46,10 @@ func (s *shift) work(ctx context.Context) (lost error) {
 	timer := time.NewTimer(checkpoint.Never)
 	defer timer.Stop()
 	for {
-		timer.Reset(s.write())
-		pages, due, asked := s.pages, s.r.progress.due, s.r.progress.ask.notify
+		due, asked := s.store(timer)
+		pages := s.pages
 		if s.handled != nil {
 			pages = nil
-		}
-		if s.written != nil {
-			due, asked = nil, nil // its end is the time to look
 		}
 		select {
 		case <-s.r.lease.Draining():
@@ -60,6 +57,10 @@ func (s *shift) work(ctx context.Context) (lost error) {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case page, ok := <-pages:
+			if !ok && ctx.Err() == nil {
+				s.r.failed(errQuit) // nothing else ends a feed before the last page
+				return nil
+			}
 			if !ok {
 				s.pages = nil
 			} else if s.handle(page) {
@@ -104,6 +105,15 @@ func (s *shift) dispatched() (over bool) {
 	return s.dispatcher.ended
 }
 
+// store begins a write if one is due, and gives what is to be waited for before it is called again.
+func (s *shift) store(timer *time.Timer) (due, asked <-chan struct{}) {
+	timer.Reset(max(s.write(), time.Millisecond)) // a Strategy may say next to nothing again and again
+	if s.written != nil {
+		return nil, nil // its end is the time to look
+	}
+	return s.r.progress.due, s.r.progress.ask.notify
+}
+
 // write begins a write if one is due and none is under way. It gives the time until it is to be called again, unless something happens before.
 func (s *shift) write() time.Duration {
 	if s.written != nil {
@@ -111,6 +121,7 @@ func (s *shift) write() time.Duration {
 	}
 	p, records, wait := s.r.progress.begin(time.Now())
 	if wait == 0 {
+		s.stored = false // also if a hook ends the goroutine
 		s.written = spawn(func() { s.stored = s.r.write(s.writing, p, records) })
 		return checkpoint.Never
 	}
@@ -152,13 +163,37 @@ func (s *shift) end(lost error) (running <-chan struct{}) {
 // returned tells whether the feed and the dispatcher returned in time.
 func (s *shift) returned(worked <-chan struct{}, lost error) bool {
 	if lost == nil {
-		if within(worked, s.r.cfg().Stop.Drain) {
+		if s.drain(worked, s.r.cfg().Stop.Drain) {
 			return true
 		}
 		lost = ErrDrain
 	}
 	s.endHandling(lost)
 	return within(worked, s.r.cfg().Stop.Grace)
+}
+
+// drain is [within] while positions are stored: a process may be killed in its drain, and a handler be abandoned after it.
+func (s *shift) drain(worked <-chan struct{}, d time.Duration) bool {
+	begun, over, timer := time.Now(), time.NewTimer(d), time.NewTimer(checkpoint.Never)
+	defer over.Stop()
+	defer timer.Stop()
+	for {
+		due, asked := s.store(timer)
+		select {
+		case <-worked:
+			return true
+		case <-over.C:
+			return false
+		case <-s.written:
+			s.written = nil
+			if !s.stored { // nor will anything be
+				return within(worked, d-time.Since(begun))
+			}
+		case <-timer.C:
+		case <-due:
+		case <-asked:
+		}
+	}
 }
 
 // spawn runs f in a goroutine and gives what is closed when it has returned.

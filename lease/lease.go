@@ -66,7 +66,8 @@ func (l *Lease) Position() checkpoint.Position { return l.stored().Position }
 // stays false, and the context of the shard's work ends.
 func (l *Lease) Valid() bool { return l.ValidAt(time.Now()) }
 
-// ValidAt is Valid for who has just looked at the clock, and does not want to do so twice for each record.
+// ValidAt is Valid for who has just looked at the clock, and does not want to do so twice for each record: now is what time.Now gave a moment ago. Any other
+// instant gives a wrong answer, and one that has not come yet ends the lease.
 func (l *Lease) ValidAt(now time.Time) bool {
 	return !l.over.Load() && l.timelyAt(now)
 }
