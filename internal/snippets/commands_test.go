@@ -32,13 +32,13 @@ var (
 		"fuzz":            {"Makefile", "fuzz"},                   // the seeds run with the unit tests
 	}
 	programs = map[string]runBy{
-		"./examples/demo":       {"examples/demo/demo_test.go", "func TestDemo("},
+		"./examples/demo":       {"examples/demo/demo_test.go", "func TestServe("}, // as documents have it run; make demo is TestDemo
 		"./examples/kinesis":    {"examples/kinesis/main_test.go", "func TestKinesis("},
 		"./examples/dynamodb":   {"examples/dynamodb/main_test.go", "func TestDynamoDB("},
 		"./examples/quickstart": {"examples/quickstart/main_test.go", "func TestQuickstartSurvivesAKill("},
 	}
 	// environment are the variables that a document may have its reader set.
-	environment = []string{"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "RUNNEL_AWS", "RUNNEL_STACK", "RUNNEL_CACHE"}
+	environment = []string{"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "RUNNEL_AWS", "RUNNEL_STACK", "RUNNEL_CACHE"}
 )
 
 // command is one command of a document, as words.

@@ -17,7 +17,7 @@ var (
 
 const applied = "applied 600 of 600 records, 0 lost, 0 applied twice"
 
-// The quickstart makes its stream at an endpoint, as the document's command has it do. A second run, without the endpoint, needs the permissions that are
+// The quickstart makes its stream at an endpoint; the demo has it do so with -create. A second run, without either, needs the permissions that are
 // documented for the source and the producer, and no other.
 func TestQuickstartOnKinesis(t *testing.T) {
 	name := "votes-" + rand.Text()
