@@ -103,7 +103,7 @@ func TestADrainSurvivesAPositionThatIsLost(t *testing.T) {
 		w.until("100", func() bool { return len(w.values()) == 100 })
 		w.store.cut.Store(true)
 		c.cancel()
-		<-time.After(12 * time.Second) // no heartbeat was acknowledged for longer than the lease lasts
+		<-time.After(25 * time.Second) // no heartbeat is acknowledged for longer than the lease lasts
 		w.store.cut.Store(false)
 		close(release)
 		<-c.ended
