@@ -26,7 +26,7 @@ const (
 )
 
 // Change is one change of an item, as a T. Attributes become fields as the AWS SDK's attributevalue package does it: by the name of the field or
-// its tag `dynamodbav`.
+// its tag `dynamodbav`. Old, New and Key are the handler's to keep; Record holds the whole answer that it came with, see [SDK].
 type Change[T any] struct {
 	Record consumer.Record
 	Event  Event

@@ -133,7 +133,7 @@ func (s *Source) latest(ctx context.Context) (string, error) {
 	})
 	switch {
 	case awserr.Of(err) == awserr.NotFound:
-		return "", s.errorf("%w: there is no such table in region %s: create it, or check the name and the region: %w",
+		return "", s.errorf("%w: there is no such table in region %q: create it, or check the name and the region: %w",
 			consumer.ErrNoStream, s.tables.Options().Region, err)
 	case err != nil:
 		return "", s.errorf("ask for its stream: %w", polling.Explain(err))

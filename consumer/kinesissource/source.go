@@ -194,7 +194,7 @@ func (s *Source) describe(ctx context.Context) (summary, error) {
 	case err == nil:
 		return now, nil
 	case awserr.Of(err) == awserr.NotFound:
-		return summary{}, s.errorf("%w in region %s: create it, or check the name and the region: %w", consumer.ErrNoStream, s.client.Options().Region, err)
+		return summary{}, s.errorf("%w in region %q: create it, or check the name and the region: %w", consumer.ErrNoStream, s.client.Options().Region, err)
 	}
 	return summary{}, s.errorf("ask what it is: %w", polling.Explain(err))
 }

@@ -21,7 +21,7 @@ func (s *Store) fault(ctx context.Context, op, what string, err error) error {
 	case awserr.Of(err) == awserr.Denied:
 		return fmt.Errorf("%s: %w: %s: %w", what, lease.ErrDenied, awserr.Hint(err), err)
 	case code == notFound:
-		return fmt.Errorf("%s: no such table or index in this account and region, Setup makes it: %w", what, err)
+		return fmt.Errorf("%s: no such table or index in this account and region; it is made when a worker starts: %w", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
