@@ -104,9 +104,9 @@ func ExampleNew() {
 	// consumer: Config.Batch.Size is -1: use 1 or more, or 0 for the default
 }
 
-// A health check: it runs, reaches what it needs, and no shard waits or lies behind for long.
+// What to alert on: it does not run, does not reach what it needs, or a shard waits or lies behind for long. Only Running is for the probe that restarts a process.
 func ExampleConsumer_Status() {
-	healthy := func(c *consumer.Consumer) error {
+	trouble := func(c *consumer.Consumer) error {
 		status := c.Status()
 		if !status.Running {
 			return errors.New("it does not run")
@@ -124,7 +124,7 @@ func ExampleConsumer_Status() {
 		}
 		return nil
 	}
-	_ = healthy
+	_ = trouble
 }
 
 // A strategy is a value; a crash repeats what the strictest of several allows.

@@ -14,28 +14,30 @@ type shift struct {
 	r    *runner
 	stop chan struct{} // closed: nothing more is handed out
 
-	handling, writing       context.Context
-	endHandling, endWriting context.CancelCauseFunc
-	endReading              context.CancelCauseFunc
+	endReading, endHandling, endWriting context.CancelCauseFunc
 
 	feed       *feed
 	dispatcher *dispatcher
-	pages      <-chan Page     // nil: nothing more is handled
-	fed        <-chan struct{} // closed when the feed has returned
-	handled    <-chan struct{} // closed when the page in hand is; nil: there is none
-	written    <-chan struct{} // closed when the write under way has ended; nil: there is none
-	stored     bool            // whether it ended well
+	dispatch   func(Page)                     // hands a page's records out
+	save       func(checkpoint.Position, int) // writes a position, which covers so many records
+	pages      <-chan Page                    // nil: nothing more is handled
+	fed        <-chan struct{}                // closed when the feed has returned
+	handled    <-chan struct{}                // closed when the page in hand is; nil: there is none
+	written    <-chan struct{}                // closed when the write under way has ended; nil: there is none
+	stored     bool                           // whether it ended well
 }
 
 // begin starts to read. ctx is the lease's.
 func begin(ctx context.Context, r *runner) *shift {
 	s := &shift{r: r, stop: make(chan struct{})}
-	var reading context.Context
+	var reading, handling, writing context.Context
 	reading, s.endReading = context.WithCancelCause(ctx)
-	s.handling, s.endHandling = context.WithCancelCause(ctx)
-	s.writing, s.endWriting = context.WithCancelCause(ctx)
+	handling, s.endHandling = context.WithCancelCause(ctx)
+	writing, s.endWriting = context.WithCancelCause(ctx)
 	s.feed = newFeed(r)
 	s.dispatcher = &dispatcher{r: r, stop: s.stop}
+	s.dispatch = func(page Page) { s.dispatcher.page(handling, page) }
+	s.save = func(p checkpoint.Position, records int) { s.stored = r.write(writing, p, records) }
 	s.pages = s.feed.pages
 	s.fed = spawn(func() { s.feed.run(reading) })
 	return s
@@ -86,10 +88,10 @@ func (s *shift) work(ctx context.Context) (lost error) {
 // handle gives a page to the dispatcher. It tells whether the shard is over.
 func (s *shift) handle(page Page) (over bool) {
 	if len(page.Records) == 0 {
-		s.dispatcher.page(s.handling, page)
+		s.dispatch(page)
 		return s.dispatched()
 	}
-	s.handled = spawn(func() { s.dispatcher.page(s.handling, page) })
+	s.handled = spawn(func() { s.dispatch(page) })
 	return false
 }
 
@@ -122,7 +124,7 @@ func (s *shift) write() time.Duration {
 	p, records, wait := s.r.progress.begin(time.Now())
 	if wait == 0 {
 		s.stored = false // also if a hook ends the goroutine
-		s.written = spawn(func() { s.stored = s.r.write(s.writing, p, records) })
+		s.written = spawn(func() { s.save(p, records) })
 		return checkpoint.Never
 	}
 	return wait

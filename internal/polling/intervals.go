@@ -28,11 +28,11 @@ func (i Intervals) Faults() []error {
 		value time.Duration
 	}{{"Busy", i.Busy}, {"Idle", i.Idle}, {"Timeout", i.Timeout}} {
 		if f.value < 0 {
-			faults = append(faults, fmt.Errorf("Config.%s is %v: it cannot be negative; 0 is the default", f.name, f.value))
+			faults = append(faults, fmt.Errorf("the field Config.%s is %v: it cannot be negative; 0 is the default", f.name, f.value))
 		}
 	}
 	if i.Idle > 0 && i.Idle < i.Busy {
-		faults = append(faults, fmt.Errorf("Config.Idle is %v, shorter than Busy, %v: an idle shard cannot be read more often than a busy one", i.Idle, i.Busy))
+		faults = append(faults, fmt.Errorf("the field Config.Idle is %v, shorter than Busy, %v: an idle shard cannot be read more often than a busy one", i.Idle, i.Busy))
 	}
 	return faults
 }
