@@ -104,7 +104,7 @@ func (f *feed) next(ctx context.Context, rd Reader) (Page, error) {
 		return Page{}, err
 	}
 	f.fails, f.gap = 0, false
-	f.resize(page.Bytes, bytes)
+	f.resize(len(page.Records), page.Bytes, bytes)
 	return page, nil
 }
 
@@ -123,14 +123,14 @@ func (f *feed) reserve(ctx context.Context) (int64, error) {
 	return smallPage, nil
 }
 
-// resize lets pages grow while the shard fills them, and an idle shard hold next to nothing.
-func (f *feed) resize(got, wanted int64) {
-	switch {
-	case got >= wanted/2:
+// resize lets pages grow while the shard fills them. What is reserved for the next page is little more than what came, as nobody else can have it while the reader keeps its
+// pace, and next to nothing for an idle shard.
+func (f *feed) resize(records int, got, wanted int64) {
+	if room := wanted - got; records > 0 && room < max(wanted/8, got/int64(records)) {
 		f.size = min(16*max(f.size, smallPage), largePage, max(smallPage, f.r.cfg().Flow.Budget.limit/4))
-	case got < wanted/8:
-		f.size = max(f.size/4, smallPage)
+		return
 	}
+	f.size = max(got+got/4, f.size/4, smallPage)
 }
 
 func (f *feed) hand(ctx context.Context, page Page) {

@@ -46,7 +46,7 @@ func TestStreamThatDoesNotExist(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, b *bench) {
 		cfg := b.config("worker", b.clients)
 		cfg.Source = streamOf(b.service(), "no-such-stream", b.clients).source(b.clients)
-		fails(t, cfg, consumer.ErrNoStream, "no-such-stream", "region us-east-1")
+		fails(t, cfg, consumer.ErrNoStream, "no-such-stream", `region "us-east-1"`)
 		nothingMoved(t, b)
 	})
 }
