@@ -37,6 +37,13 @@ func TestAPageGrowsWithWhatTheShardHas(t *testing.T) {
 	if got := pages(f, 5, 570, 10_000); got != 570*10_000*5/4 {
 		t.Errorf("pages of 10,000 records of 570 bytes: %d bytes are held for the next one, want a quarter more than they take", got)
 	}
+	f.size = 1 << 20
+	if f.resize(0, 0, f.size); f.size != 1<<18 {
+		t.Errorf("nothing came once, and %d bytes are held for the next page, want a quarter of what were", f.size)
+	}
+	if f.resize(1000, f.size*15/16, f.size); f.size != 1<<22 {
+		t.Errorf("a page was full but for a sixteenth, and the next one may hold %d bytes, want 16 times as many", f.size)
+	}
 	if got := pages(f, 8, 570, 0); got != smallPage {
 		t.Errorf("nothing came for long, and %d bytes are held for the next page, want %d", got, smallPage)
 	}
