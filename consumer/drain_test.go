@@ -10,28 +10,30 @@ import (
 	"github.com/runnelhq/runnel/consumer"
 )
 
-// stuckAt handles records one at a time and does not return from the n-th until release is closed, whatever its context says.
-func (w *world) stuckAt(n int, release <-chan struct{}) consumer.Handler {
-	return consumer.Each(func(_ context.Context, r consumer.Record) error {
+// stuck starts a consumer of 100 records whose handler does not return from the last of them until release is called, whatever its context says.
+func (w *world) stuck(s checkpoint.Strategy) (c *running, ps []checkpoint.Position, release func()) {
+	w.t.Helper()
+	released := make(chan struct{})
+	cfg := w.config()
+	cfg.Checkpoint = s
+	cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
 		w.saw(r)
-		if len(w.values()) == n {
-			<-release
+		if len(w.values()) == 100 {
+			<-released
 		}
 		return nil
 	})
+	ps = w.put(0, 100)
+	c = w.start(cfg)
+	w.until("100", func() bool { return len(w.values()) == 100 })
+	return c, ps, func() { close(released) }
 }
 
 // A process may be killed in its drain: what is done is stored then as at any time.
 func TestPositionsAreStoredDuringADrain(t *testing.T) {
 	inWorld(t, still, func(t *testing.T, w *world) {
-		release := make(chan struct{})
-		cfg := w.config()
-		cfg.Checkpoint = checkpoint.Any{checkpoint.EveryN(1000), checkpoint.Every(20 * time.Second)}
-		cfg.Handler = w.stuckAt(100, release)
-		ps := w.put(0, 100)
+		c, ps, release := w.stuck(checkpoint.Any{checkpoint.EveryN(1000), checkpoint.Every(20 * time.Second)})
 		shard := w.source.OpenShards()[0]
-		c := w.start(cfg)
-		w.until("100", func() bool { return len(w.values()) == 100 })
 		c.cancel()
 		<-time.After(time.Second)
 		w.seen[50].Checkpoint()
@@ -40,7 +42,7 @@ func TestPositionsAreStoredDuringADrain(t *testing.T) {
 			t.Errorf("record 50 asked to be stored in the drain, and the stored position is %q", at)
 		}
 		before := w.storedAt(shard)
-		close(release)
+		release()
 		if err := c.stop(); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
@@ -52,19 +54,13 @@ func TestPositionsAreStoredDuringADrain(t *testing.T) {
 
 func TestAnIntervalEndsDuringADrain(t *testing.T) {
 	inWorld(t, still, func(t *testing.T, w *world) {
-		release := make(chan struct{})
-		cfg := w.config()
-		cfg.Checkpoint = checkpoint.Every(10 * time.Second)
-		cfg.Handler = w.stuckAt(100, release)
-		ps := w.put(0, 100)
-		c := w.start(cfg)
-		w.until("100", func() bool { return len(w.values()) == 100 })
+		c, ps, release := w.stuck(checkpoint.Every(10 * time.Second))
 		c.cancel()
 		<-time.After(15 * time.Second)
 		if at := w.storedAt(w.source.OpenShards()[0]); at != ps[98] {
 			t.Errorf("99 records were done 15 s ago, and %q is stored, want %s", at, ps[98])
 		}
-		close(release)
+		release()
 		if err := c.stop(); err != nil {
 			t.Errorf("Run returned %v", err)
 		}
@@ -74,38 +70,26 @@ func TestAnIntervalEndsDuringADrain(t *testing.T) {
 // Of a handler that never returns only what is in its hands is repeated.
 func TestAnAbandonedHandlerRepeatsWhatItHolds(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
-		release := make(chan struct{})
-		cfg := w.config()
-		cfg.Checkpoint = checkpoint.Every(5 * time.Second)
-		cfg.Handler = w.stuckAt(100, release)
-		w.put(0, 100)
-		c := w.start(cfg)
-		w.until("100", func() bool { return len(w.values()) == 100 })
+		c, _, release := w.stuck(checkpoint.Every(5 * time.Second))
 		if err := c.stop(); err == nil {
 			t.Error("Run returned nil with a handler still running")
 		}
 		next := w.start(w.config())
 		w.expect(append(numbers(0, 100), "99"))
 		next.clean()
-		close(release)
+		release()
 	})
 }
 
 // In a drain a store may refuse the position: handlers get the rest of their time all the same.
 func TestADrainSurvivesAPositionThatIsLost(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
-		release := make(chan struct{})
-		cfg := w.config()
-		cfg.Checkpoint = checkpoint.Every(5 * time.Second)
-		cfg.Handler = w.stuckAt(100, release)
-		w.put(0, 100)
-		c := w.start(cfg)
-		w.until("100", func() bool { return len(w.values()) == 100 })
+		c, _, release := w.stuck(checkpoint.Every(5 * time.Second))
 		w.store.cut.Store(true)
 		c.cancel()
 		<-time.After(25 * time.Second) // no heartbeat is acknowledged for longer than the lease lasts
 		w.store.cut.Store(false)
-		close(release)
+		release()
 		<-c.ended
 		for _, e := range told[consumer.Lost](w) {
 			if e.Reason == consumer.ReasonAbandoned {

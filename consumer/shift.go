@@ -59,14 +59,15 @@ func (s *shift) work(ctx context.Context) (lost error) {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case page, ok := <-pages:
-			if !ok && ctx.Err() == nil {
-				s.r.failed(errQuit) // nothing else ends a feed before the last page
+			switch {
+			case ok && s.handle(page):
 				return nil
-			}
-			if !ok {
+			case ok:
+			case ctx.Err() == nil: // nothing else ends a feed before the last page
+				s.r.failed(errQuit)
+				return nil
+			default:
 				s.pages = nil
-			} else if s.handle(page) {
-				return nil
 			}
 		case <-s.handled:
 			s.handled = nil
@@ -97,14 +98,15 @@ func (s *shift) handle(page Page) (over bool) {
 
 // dispatched looks at how the dispatcher returned from a page. It tells whether the shard is over.
 func (s *shift) dispatched() (over bool) {
-	switch d := s.dispatcher; {
-	case d.quit:
+	d := s.dispatcher
+	if d.quit {
 		s.r.failed(errQuit)
 		return true
-	case !d.done:
+	}
+	if !d.done {
 		s.pages = nil // the lease is not valid, which the coordinator is about to say
 	}
-	return s.dispatcher.ended
+	return d.ended
 }
 
 // store begins a write if one is due, and gives what is to be waited for before it is called again.

@@ -79,3 +79,23 @@ func TestABatchIsKeptForThePagesToCome(t *testing.T) {
 		p.Release()
 	}
 }
+
+// A pool keeps few batches, the largest, and gives the smallest that is large enough.
+func TestAPoolKeepsTheLargest(t *testing.T) {
+	var p Pool
+	var used []*Batch
+	for _, n := range []int{30, 10, 60, 20, 50, 40} {
+		used = append(used, p.Get(n))
+	}
+	for _, b := range used {
+		b.release()
+	}
+	if len(p.free) != kept {
+		t.Errorf("%d batches are kept, want %d", len(p.free), kept)
+	}
+	for _, c := range []struct{ want, room int }{{35, 40}, {5, 30}, {51, 60}, {51, 51}, {1, 50}, {1, 1}} {
+		if b := p.Get(c.want); cap(b.Records) != c.room || len(b.Records) != c.want || len(b.Sizes) != c.want {
+			t.Errorf("for %d records a batch with room for %d came, want one for %d", c.want, cap(b.Records), c.room)
+		}
+	}
+}
