@@ -75,13 +75,15 @@ func mustTake(t *testing.T, want time.Duration, f func()) {
 }
 
 func TestIdleReaderKeepsItsPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := memsource.New("orders", &memsource.Config{Poll: 3 * time.Second})
-		r := open(t, s, s.OpenShards()[0], checkpoint.Start{})
-		for range 3 {
-			mustTake(t, 3*time.Second, func() { mustGive(t, next(t, r)) })
-		}
-	})
+	for _, c := range []struct{ poll, want time.Duration }{{0, 2 * time.Second}, {3 * time.Second, 3 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := memsource.New("orders", &memsource.Config{Poll: c.poll})
+			r := open(t, s, s.OpenShards()[0], checkpoint.Start{})
+			for range 3 {
+				mustTake(t, c.want, func() { mustGive(t, next(t, r)) })
+			}
+		})
+	}
 }
 
 func TestIdleReaderHearsOfARecordAtOnce(t *testing.T) {

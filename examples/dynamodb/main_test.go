@@ -5,8 +5,6 @@ package main
 import (
 	"crypto/rand"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -57,14 +55,7 @@ func TestDynamoDB(t *testing.T) {
 		t.Fatal(err)
 	}
 	program.Await(t, "change", "event=REMOVE", "key=map[id:1]", "name:Ada", "new=<nil>")
-	lastly := "dynamodb:DeleteItem on arn:aws:dynamodb:REGION:ACCOUNT:table/" + leases // of the session's rows, when it stops
-	stacktest.Eventually(t, func() string { return "not needed: " + strings.Join(gate.Unused(), ", ") },
-		func() bool { return slices.Equal(gate.Unused(), []string{lastly}) })
+	gate.Await(t, "dynamodb:DeleteItem on arn:aws:dynamodb:REGION:ACCOUNT:table/"+leases) // of the session's rows, when it stops
 	program.Stop(t)
-	if unused := gate.Unused(); len(unused) > 0 {
-		t.Errorf("the policies allow what the program does not need: %s", unused)
-	}
-	if denied := gate.Denied(); len(denied) > 0 {
-		t.Errorf("the policies do not allow what the program needs: %s", denied)
-	}
+	gate.Expect(t)
 }

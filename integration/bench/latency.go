@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"time"
@@ -21,14 +20,7 @@ const (
 
 // latency is how long it takes from the sending of a record to its handler, while records come at random moments, and how often a shard is read meanwhile.
 func latency(ctx context.Context, o options, r *report) error {
-	return withStack(ctx, r, func(stack *localstack.Stack) error {
-		for range cmp.Or(o.Count, 2) {
-			if err := latencyRound(ctx, cmp.Or(o.Seconds, 60), r, stack.Clients); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return inRounds(ctx, o, 2, r, latencyRound)
 }
 
 func latencyRound(ctx context.Context, seconds int, r *report, c localstack.Clients) error {

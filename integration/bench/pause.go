@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"strconv"
@@ -25,14 +24,7 @@ const (
 
 // pauses is how often a shard at rest is read, and how long its first record after a pause takes.
 func pauses(ctx context.Context, o options, r *report) error {
-	return withStack(ctx, r, func(stack *localstack.Stack) error {
-		for range cmp.Or(o.Count, 1) {
-			if err := pauseRound(ctx, cmp.Or(o.Seconds, 60), r, stack.Clients); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return inRounds(ctx, o, 1, r, pauseRound)
 }
 
 func pauseRound(ctx context.Context, seconds int, r *report, c localstack.Clients) error {

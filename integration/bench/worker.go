@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -56,4 +57,16 @@ func withStack(ctx context.Context, r *report, measure func(*localstack.Stack) e
 	defer func() { err = errors.Join(err, s.Close()) }()
 	r.printf("endpoints: %s\n", s.Kind)
 	return measure(s)
+}
+
+// inRounds has the same services measured as many times as the options say, for as many seconds.
+func inRounds(ctx context.Context, o options, rounds int, r *report, measure func(context.Context, int, *report, localstack.Clients) error) error {
+	return withStack(ctx, r, func(stack *localstack.Stack) error {
+		for range cmp.Or(o.Count, rounds) {
+			if err := measure(ctx, cmp.Or(o.Seconds, 60), r, stack.Clients); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

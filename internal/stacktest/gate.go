@@ -88,15 +88,15 @@ func renamed(p iampolicy.Policy, names map[string]string) iampolicy.Policy {
 // Env is the environment in which a program finds the services behind the gate.
 func (g *Gate) Env() []string { return g.env }
 
-// Denied are the requests that were refused.
-func (g *Gate) Denied() []string {
+// refused are the requests that were refused.
+func (g *Gate) refused() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.denied)
 }
 
-// Unused are the grants of the policies that no request needed so far.
-func (g *Gate) Unused() []string {
+// unused are the grants of the policies that no request needed so far.
+func (g *Gate) unused() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var unused []string
@@ -112,6 +112,24 @@ func (g *Gate) Unused() []string {
 		}
 	}
 	return unused
+}
+
+// Await waits until all that is allowed was needed but these grants.
+func (g *Gate) Await(t *testing.T, but ...string) {
+	t.Helper()
+	Eventually(t, func() string { return "not needed: " + strings.Join(g.unused(), ", ") },
+		func() bool { return slices.Equal(g.unused(), but) })
+}
+
+// Expect checks that all that is allowed was needed but these grants, and that nothing was denied.
+func (g *Gate) Expect(t *testing.T, but ...string) {
+	t.Helper()
+	if unused := g.unused(); !slices.Equal(unused, but) {
+		t.Errorf("the policies allow what the program does not need: %q; want only %q", unused, but)
+	}
+	if denied := g.refused(); len(denied) > 0 {
+		t.Errorf("the policies do not allow what the program needs: %q", denied)
+	}
 }
 
 func grant(action, resource string) string { return action + " on " + resource }
