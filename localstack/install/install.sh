@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing of the stack into ${RUNNEL_CACHE:-.cache}/engines: kinesis-mock from npm, DynamoDB Local from
-# Maven Central, LocalStack from PyPI, all pinned; and, as root, by apt what these need. Each part is built in a folder
+# Maven Central, LocalStack from PyPI, all pinned; and, as root, by apt what these need, Redis and PostgreSQL. Each part is built in a folder
 # beside its own and moved there whole, with a stamp of what it was built from, so that it may be interrupted at any
 # time and does nothing when all is there.
 set -euo pipefail
@@ -38,6 +38,8 @@ packages() {
   command -v npm >/dev/null || missing+=(npm)
   javac -version >/dev/null 2>&1 || missing+=(default-jdk-headless)
   command -v mvn >/dev/null || missing+=(maven)
+  command -v redis-server >/dev/null || missing+=(redis-server)
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
   [ ${#missing[@]} -eq 0 ] && return
   local install="apt-get install --yes --no-install-recommends ${missing[*]}"
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
