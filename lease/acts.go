@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -22,12 +23,12 @@ func (m *member) acts(ctx context.Context) {
 			}
 			fails++
 			m.report(err)
-			wait = m.retries().Delay(fails)
+			wait = m.clock.delay(m.retries(), fails)
 		} else {
 			fails = 0
 			m.completed(&m.acted)
 		}
-		if m.act.wait(ctx, wait) != nil {
+		if m.clock.Wait(ctx, wait, m.act) != nil {
 			return
 		}
 	}
@@ -98,11 +99,7 @@ func (m *member) take(ctx context.Context, ids []string) error {
 // write sends takes, and starts work on what a read that is sent afterwards shows to be taken: an answer may be lost, and it lacks the cursor.
 func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shardRow) error {
 	answers := m.req.put(ctx, writes...)
-	ids := make([]string, 0, len(wanted))
-	for id := range wanted {
-		ids = append(ids, id)
-	}
-	rows, err := m.fetch(ctx, ids)
+	rows, err := m.fetch(ctx, slices.Sorted(maps.Keys(wanted)))
 	errs := []error{err}
 	for i, answer := range answers {
 		id, _ := shardID(writes[i].Key)
@@ -126,7 +123,8 @@ func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shar
 // took meanwhile.
 func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(shardRow) evidence, error) {
 	var owners, parents []string
-	for _, r := range rows {
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		r := rows[id]
 		if r.Owner != "" && r.Owner != m.s.name && !slices.Contains(owners, r.Owner) {
 			owners = append(owners, r.Owner)
 		}
@@ -222,9 +220,9 @@ func (m *member) free(ctx context.Context, ids []string) error {
 	}
 	m.completed(&m.acted) // a row that cannot be written is that shard's trouble
 	var writes []Row
-	for id, r := range rows {
+	for _, id := range ids {
 		m.mu.Lock()
-		next, mine := freed(r, m.s.name, m.busy(id))
+		next, mine := freed(rows[id], m.s.name, m.busy(id))
 		m.mu.Unlock()
 		if mine {
 			writes = append(writes, next.listed(next.encode()))
@@ -248,6 +246,7 @@ func (m *member) freeRest(ctx context.Context) error {
 		}
 	}
 	m.mu.Unlock()
+	slices.Sort(ids)
 	var errs []error
 	for batch := range slices.Chunk(ids, writeBatch) {
 		errs = append(errs, m.free(ctx, batch))

@@ -116,7 +116,7 @@ func (m *member) reconsider(ctx context.Context, r appRow) error {
 }
 
 func (m *member) incarnated(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	ctx, cancel := m.clock.Limit(ctx, askLimit, context.DeadlineExceeded)
 	defer cancel()
 	now, err := m.cfg.Incarnated(ctx)
 	if err != nil {

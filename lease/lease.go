@@ -64,12 +64,12 @@ func (l *Lease) Position() checkpoint.Position { return l.stored().Position }
 
 // Valid tells whether the owner may dispatch, apply or checkpoint now. It does no I/O; ask before each dispatch. Once false it
 // stays false, and the context of the shard's work ends.
-func (l *Lease) Valid() bool { return l.ValidAt(time.Now()) }
+func (l *Lease) Valid() bool { return !l.over.Load() && l.timely() }
 
 // ValidAt is Valid for who has just looked at the clock, and does not want to do so twice for each record: now is what time.Now gave a moment ago. Any other
 // instant gives a wrong answer, and one that has not come yet ends the lease.
 func (l *Lease) ValidAt(now time.Time) bool {
-	return !l.over.Load() && l.timelyAt(now)
+	return !l.over.Load() && l.timelyAt(l.session.clock.At(now))
 }
 
 // Draining is closed when the shard is wanted back: stop dispatching, finish what is in flight, Release.
@@ -155,9 +155,9 @@ func (l *Lease) lose(why error) {
 }
 
 // timely tells whether the session is valid; if it is not, the lease is lost.
-func (l *Lease) timely() bool { return l.timelyAt(time.Now()) }
+func (l *Lease) timely() bool { return l.timelyAt(l.session.clock.Now()) }
 
-func (l *Lease) timelyAt(now time.Time) bool {
+func (l *Lease) timelyAt(now instant) bool {
 	if l.session.validAt(now) {
 		return true
 	}
@@ -248,7 +248,7 @@ func (l *Lease) write(
 				continue // another changed what is not the owner's, or an earlier write came late
 			}
 		}
-		if waitErr := l.pause(ctx, l.retries().Delay(fails)); waitErr != nil {
+		if waitErr := l.pause(ctx, fails); waitErr != nil {
 			return l.failed(op, errors.Join(waitErr, err))
 		}
 		l.session.report(l.failed(op, err))
@@ -276,16 +276,16 @@ func (l *Lease) read(ctx context.Context) (shardRow, error) {
 	return decodeShard(rows[key])
 }
 
-// pause waits before a retry. The end of ctx is its cause; a lease that is lost meanwhile is ErrLost.
-func (l *Lease) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// pause waits after the n-th failure in a row. The end of ctx is its cause; a lease that is lost meanwhile is ErrLost.
+func (l *Lease) pause(ctx context.Context, fails int) error {
+	c := l.session.clock
+	if err := c.Wait(ctx, c.delay(l.retries(), fails), l.lost); err != nil {
+		return err
+	}
 	select {
-	case <-t.C:
-		return nil
 	case <-l.lost:
 		return ErrLost
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	default:
+		return nil
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/ground"
 )
 
 // member is a worker's part in the application during one session.
@@ -21,11 +23,12 @@ type member struct {
 
 	stopping chan struct{} // closed when no shard shall be taken any longer
 	stopOnce sync.Once
-	ended    chan struct{} // closed, after why was set, when the application cannot go on
+	unlist   context.CancelFunc // ends the listing of shards
+	ended    chan struct{}      // closed, after why was set, when the application cannot go on
 	endOnce  sync.Once
 	why      error
 
-	lookers, takers sync.WaitGroup
+	lookers, takers ground.Group
 
 	poll, act, kill, list wake
 	full                  atomic.Bool  // the next poll lists every shard
@@ -36,6 +39,7 @@ func newMember(w *worker) *member {
 	m := &member{
 		worker: w, corrupted: make(map[string]uint64),
 		stopping: make(chan struct{}), ended: make(chan struct{}),
+		lookers: w.clock.Group(), takers: w.clock.Group(),
 		poll: newWake(), act: newWake(), kill: newWake(), list: newWake(),
 	}
 	m.s = newSession(w.cfg.Worker, w.req, w.cfg.Timing, w.clock)
@@ -67,25 +71,26 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 	}
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
-	var sessions sync.WaitGroup
+	listing, unlist := context.WithCancel(life) // until nothing shall be taken any longer
+	m.unlist = unlist
+	entering, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	sessions := m.clock.Group()
 	sessions.Go(func() {
 		why := m.s.run(life)
 		end(why)
+		giveUp(why)
 		if errors.Is(why, errOver) {
 			m.stop()
 			m.lose(why)
 		}
 	})
 	sessions.Go(func() { m.s.watch(life, func() { m.lose(errLapsed) }) })
-	if err = m.enter(ctx, life); err == nil {
+	if err = m.enter(entering); err == nil {
 		w.log.Info("lease: joined", "session", m.s.name)
-		m.start(life)
-		select {
-		case <-ctx.Done():
-		case <-life.Done():
-		case <-m.ended:
-			err = m.why
-		}
+		m.start(life, listing)
+		_ = m.clock.Wait(ctx, ground.Forever, life.Done(), m.ended)
+		err = m.failure()
 	}
 	over = errors.Is(context.Cause(life), errOver) && ctx.Err() == nil && err == nil
 	if !over {
@@ -108,13 +113,9 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 }
 
 // enter waits for the first acknowledged heartbeat, reads or makes the application's row and puts the member's.
-func (m *member) enter(ctx, life context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := context.AfterFunc(life, func() { cancel(context.Cause(life)) })
-	defer stop()
+func (m *member) enter(ctx context.Context) error {
 	for !m.s.valid() {
-		if err := m.s.acked.wait(ctx, m.cfg.Timing.Heartbeat); err != nil {
+		if err := m.clock.Wait(ctx, m.cfg.Timing.Heartbeat, m.s.acked); err != nil {
 			return unlessOver(err)
 		}
 	}
@@ -127,7 +128,7 @@ func (m *member) enter(ctx, life context.Context) error {
 			return unlessOver(context.Cause(ctx))
 		}
 		m.report(fmt.Errorf("lease: join application %s: %w", m.cfg.App, err))
-		if err := backoff.Wait(ctx, m.retries().Delay(fails)); err != nil {
+		if err := m.clock.rest(ctx, m.retries(), fails); err != nil {
 			return unlessOver(err)
 		}
 	}
@@ -173,20 +174,12 @@ func (m *member) putMember(ctx context.Context) error {
 	return err
 }
 
-// start starts what looks at the others until life ends, and what takes shards until the worker stops.
-func (m *member) start(life context.Context) {
+// start starts what looks at the others until life ends, and what takes and lists shards until the worker stops.
+func (m *member) start(life, listing context.Context) {
 	m.lookers.Go(func() { m.polls(life) })
 	m.lookers.Go(func() { m.kills(life) })
 	m.lookers.Go(func() { m.gone.run(life, m.act.poke) })
 	m.takers.Go(func() { m.acts(life) })
-	listing, endListing := context.WithCancel(life)
-	m.lookers.Go(func() {
-		defer endListing()
-		select {
-		case <-m.stopping:
-		case <-life.Done():
-		}
-	})
 	m.takers.Go(func() { m.lists(listing) })
 }
 
@@ -198,9 +191,22 @@ func (m *member) fail(err error) {
 	})
 }
 
+// failure is why the application cannot go on, if it cannot.
+func (m *member) failure() error {
+	select {
+	case <-m.ended:
+		return m.why
+	default:
+		return nil
+	}
+}
+
 // stop has nothing taken any longer.
 func (m *member) stop() {
-	m.stopOnce.Do(func() { close(m.stopping) })
+	m.stopOnce.Do(func() {
+		close(m.stopping)
+		m.unlist()
+	})
 	m.act.poke()
 	m.list.poke()
 }
@@ -234,6 +240,7 @@ func (m *member) lose(why error) {
 		}
 	}
 	m.mu.Unlock()
+	slices.SortFunc(leases, func(a, b *Lease) int { return strings.Compare(a.shard.ID, b.shard.ID) })
 	for _, l := range leases {
 		if !l.over.Load() {
 			l.lose(why)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/runnelhq/runnel/internal/backoff"
 )
 
 // polls looks at the other workers and at what changed, until ctx ends.
@@ -14,7 +12,7 @@ func (m *member) polls(ctx context.Context) {
 	for fails := 0; ; {
 		full := m.full.Swap(false) || m.clock.mono() >= fullAt
 		err := m.round(ctx, full)
-		wait := backoff.Jitter(m.cfg.Timing.Poll)
+		wait := m.clock.jitter(m.cfg.Timing.Poll)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -22,18 +20,18 @@ func (m *member) polls(ctx context.Context) {
 			fails++
 			m.full.Store(m.full.Load() || full)
 			m.report(fmt.Errorf("lease: poll: %w", err))
-			wait = m.retries().Delay(fails)
+			wait = m.clock.delay(m.retries(), fails)
 		} else {
 			fails = 0
 			m.completed(&m.polled)
 			if full {
-				fullAt = m.clock.mono() + backoff.Jitter(m.cfg.Timing.fullListing())
+				fullAt = m.clock.mono() + m.clock.jitter(m.cfg.Timing.fullListing())
 			}
 		}
 		m.act.poke()
 		m.kill.poke()
 		m.list.poke()
-		if m.poll.wait(ctx, wait) != nil {
+		if m.clock.Wait(ctx, wait, m.poll) != nil {
 			return
 		}
 	}
