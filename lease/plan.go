@@ -16,7 +16,7 @@ type plan struct {
 // plan decides from what is known. busy tells the shards on which work of this process runs; held the ones to leave alone
 // for a while.
 func (v *view) plan(me string, busy, held func(id string) bool, now time.Duration, t Timing) plan {
-	target := assign(v.team, v.holdings())
+	target := assign(v.candidates(), v.holdings(), false)
 	var p plan
 	for id, k := range v.shards {
 		if k.row.State == ended {
@@ -62,6 +62,15 @@ func (p *plan) wake(due time.Duration) {
 	}
 }
 
+// candidates are the live members.
+func (v *view) candidates() []candidate {
+	members := make([]candidate, len(v.team))
+	for i, name := range v.team {
+		members[i] = candidate{name: name}
+	}
+	return members
+}
+
 // holdings are the shards that count: owned, or ready to be. A shard that is handed to a live member is that member's; one whose owner is no live member is nobody's.
 func (v *view) holdings() []holding {
 	shards := make([]holding, 0, len(v.shards))
@@ -73,7 +82,7 @@ func (v *view) holdings() []holding {
 		if _, live := slices.BinarySearch(v.team, k.row.Next); live {
 			owner = k.row.Next
 		}
-		shards = append(shards, holding{id, owner})
+		shards = append(shards, holding{shard: id, owner: owner})
 	}
 	return shards
 }
