@@ -18,7 +18,8 @@ type member struct {
 	*worker
 
 	s         *session
-	view      *view // guarded by the worker's mu
+	view      *view  // guarded by the worker's mu
+	history   string // of the store as of the last heartbeat that counts; guarded by mu
 	corrupted map[string]uint64
 
 	strays      map[string]bool // members that had no session at the last listing; guarded by mu
@@ -48,7 +49,7 @@ func newMember(w *worker) *member {
 	}
 	m.s = newSession(w.cfg.Worker, w.req, w.cfg.Timing, w.clock)
 	m.view = newView(m.s.name, w.clock.mono())
-	m.s.report, m.s.steady = w.report, m.steady
+	m.s.report, m.s.steady, m.s.confirm = w.report, m.steady, m.confirm
 	m.full.Store(true)
 	m.completed(&m.polled)
 	m.completed(&m.acted)
@@ -259,6 +260,13 @@ func (m *member) drain() {
 
 // lose ends every lease of this session.
 func (m *member) lose(why error) {
+	for _, l := range m.leases() {
+		m.end(l, why)
+	}
+}
+
+// leases are those of this session whose work has not returned, or left a handler behind.
+func (m *member) leases() []*Lease {
 	m.mu.Lock()
 	leases := make([]*Lease, 0, len(m.works))
 	for _, k := range m.works {
@@ -268,11 +276,14 @@ func (m *member) lose(why error) {
 	}
 	m.mu.Unlock()
 	slices.SortFunc(leases, func(a, b *Lease) int { return strings.Compare(a.shard.ID, b.shard.ID) })
-	for _, l := range leases {
-		if !l.over.Load() {
-			l.lose(why)
-			m.log.Warn("lease: lost", "shard", l.shard.ID, "epoch", l.holder.epoch, "cause", why)
-		}
+	return leases
+}
+
+// end ends a lease that is not over yet.
+func (m *member) end(l *Lease, why error) {
+	if !l.over.Load() {
+		l.lose(why)
+		m.log.Warn("lease: lost", "shard", l.shard.ID, "epoch", l.holder.epoch, "cause", why)
 	}
 }
 

@@ -52,7 +52,7 @@ func (o Operator) open(ctx context.Context) (*desk, error) {
 	}
 	c := clock{ground.From(ctx)}
 	d := &desk{
-		req: requests{o.Store, operatorRequest, c}, clock: c, keys: keys{app: o.App},
+		req: requests{o.Store, operatorRequest, c, nil}, clock: c, keys: keys{app: o.App},
 		expiry: cmp.Or(o.Expiry, 10*time.Second), poll: cmp.Or(o.Poll, 500*time.Millisecond),
 		seen: make(map[string]*seen),
 	}

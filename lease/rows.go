@@ -151,6 +151,14 @@ func (r *shardRow) fields() []field {
 
 func (r *shardRow) encode() []byte { return encodeFields(r.fields(), r.others) }
 
+// row is r to be written: listed if others shall hear of it.
+func (r *shardRow) row(listed bool) Row {
+	if listed {
+		return r.listed(r.encode())
+	}
+	return r.quietly(r.encode())
+}
+
 func decodeShard(row Row) (shardRow, error) {
 	r := shardRow{head: headOf(row)}
 	var err error
