@@ -161,6 +161,7 @@ func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (judge 
 		for _, id := range r.Parents {
 			if p, readable := found[id]; readable {
 				e.parents[id] = m.parent(r, p)
+				e.reset = max(e.reset, p.Generation)
 			}
 		}
 		return e
@@ -216,7 +217,7 @@ func (m *member) parent(child, r shardRow) parent {
 		p.state = parentGone
 	case r.version == 0:
 		p.state = parentUnknown
-	case r.State == ended:
+	case r.State == ended && !r.reopening():
 		p.state = parentEnded
 	default:
 		p.state = parentOpen

@@ -215,6 +215,7 @@ type appRow struct {
 	Claims      uint64 // rises when Lister says that it is still there
 	Listed      bool   // every shard of a first complete listing has its row
 	History     string // of the store, if it tells: another one may have forgotten what this one acknowledged
+	Reset       *resetting
 
 	others unknown
 }
@@ -222,7 +223,7 @@ type appRow struct {
 func (r *appRow) fields() []field {
 	return []field{
 		{"stream", &r.Stream}, {"incarnation", &r.Incarnation}, {"generation", &r.Generation}, {"floor", &r.Floor}, {"start", &r.Start},
-		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed}, {"history", &r.History},
+		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed}, {"history", &r.History}, {"reset", &r.Reset},
 	}
 }
 
