@@ -92,7 +92,45 @@ func (a *audit) Put(ctx context.Context, rows []lease.Row) []error {
 func (a *audit) Delete(ctx context.Context, rows []lease.Row) []error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, row := range rows {
+		before, there := a.read(ctx, row.Key)
+		if !there || before.version != row.Version {
+			continue
+		}
+		switch kind(row.Key) {
+		case "S":
+			a.removed(ctx, row, before)
+		case "W":
+			if before.State == "D" { // by another: of its own a session may be sure
+				a.buried(ctx, row)
+			}
+		}
+	}
 	return a.store.Delete(ctx, rows)
+}
+
+// removed is a shard's row that goes: it has ended, or nobody ever had it, and its epochs and its children need it no longer.
+func (a *audit) removed(ctx context.Context, row lease.Row, before stored) {
+	if app, _ := a.read(ctx, "orders/A"); app.Floor < before.Epoch {
+		a.broken(row.Key, "removed with epoch %d above the floor, %d", before.Epoch, app.Floor)
+	}
+	if before.State != "ended" && before.Epoch > 0 {
+		a.broken(row.Key, "removed although it has not ended")
+	}
+	for _, id := range before.Children {
+		if c, there := a.read(ctx, siblingKey(row.Key, id)); there && c.State == "open" && c.Position.IsZero() {
+			a.broken(row.Key, "removed before its child %s was begun", id)
+		}
+	}
+}
+
+// buried is a session's row that goes: no open shard names it.
+func (a *audit) buried(ctx context.Context, row lease.Row) {
+	for s, err := range a.store.List(context.WithoutCancel(ctx), "orders/S/one/", "") {
+		if r, _ := a.read(ctx, s.Key); err != nil || "W/"+r.Owner == row.Key {
+			a.broken(row.Key, "removed although shard %s names it: %v", s.Key, err)
+		}
+	}
 }
 
 // row reads a row as it is now; there is false if it does not exist.

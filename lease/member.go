@@ -22,8 +22,7 @@ type member struct {
 	history   string // of the store as of the last heartbeat that counts; guarded by mu
 	corrupted map[string]uint64
 
-	strays      map[string]bool // members that had no session at the last listing; guarded by mu
-	awaits      bool            // a live worker has what is meant for this one; guarded by mu, as since when
+	awaits      bool // a live worker has what is meant for this one; guarded by mu, as since when
 	awaitsSince time.Duration
 
 	stopping chan struct{} // closed when no shard shall be taken any longer
@@ -47,7 +46,7 @@ func newMember(w *worker) *member {
 		lookers: w.clock.Group(), takers: w.clock.Group(),
 		poll: newWake(), act: newWake(), kill: newWake(), list: newWake(),
 	}
-	m.s = newSession(w.cfg.Worker, w.req, w.cfg.Timing, w.clock)
+	m.s = newSession(w.cfg.App, w.cfg.Worker, w.req, w.cfg.Timing, w.clock)
 	m.view = newView(m.s.name, w.clock.mono())
 	m.s.report, m.s.steady, m.s.confirm = w.report, m.steady, m.confirm
 	m.full.Store(true)
@@ -198,6 +197,9 @@ func (m *member) putMember(ctx context.Context) error {
 		}
 	}
 	own := m.itself()
+	if row.says(own) {
+		return nil // the listing was an old one
+	}
 	row.Worker, row.Zone, row.ByWeight, row.Stuck = own.Worker, own.Zone, own.ByWeight, own.Stuck
 	err = m.req.put(ctx, row.listed(row.encode()))[0]
 	if errors.Is(err, ErrConflict) {

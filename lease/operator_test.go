@@ -249,14 +249,14 @@ func TestErrorsOfAnOperatorNameWhatTheyAreAbout(t *testing.T) {
 			err   error
 			parts []string
 		}{
-			"another application": {errOf(other.Describe(ctx)), []string{`"payments"`, "no such application", "payments/A"}},
-			"pause of a stranger": {o.Pause(ctx, "c"), []string{`pause application "orders"`, `"c" has no row`, "Describe"}},
+			"another application":  {errOf(other.Describe(ctx)), []string{`"payments"`, "no such application", "payments/A"}},
+			"pause of a stranger":  {o.Pause(ctx, "c"), []string{`pause application "orders"`, `"c" has no row`, "Describe"}},
 			"resume of a stranger": {o.Resume(ctx, "c"), []string{`resume application "orders"`, `"c" has no row`}},
-			"reset of a stranger": {errOf(o.Reset(ctx, lease.Reset{Shards: []string{"c"}})), []string{`"orders"`, `"c"`, "Describe"}},
-			"drain of a stranger": {o.Drain(ctx, "worker9"), []string{`"orders"`, `"worker9"`, "Describe"}},
-			"no store":            {lease.Operator{App: "orders"}.Pause(ctx), []string{"Store"}},
-			"negative":            {lease.Operator{Store: memlease.New(), App: "orders", Poll: -1}.Pause(ctx), []string{"Poll", "positive"}},
-			"the end of ctx":      {o.Pause(late, "a"), []string{"the end"}},
+			"reset of a stranger":  {errOf(o.Reset(ctx, lease.Reset{Shards: []string{"c"}})), []string{`"orders"`, `"c"`, "Describe"}},
+			"drain of a stranger":  {o.Drain(ctx, "worker9"), []string{`"orders"`, `"worker9"`, "Describe"}},
+			"no store":             {lease.Operator{App: "orders"}.Pause(ctx), []string{"Store"}},
+			"negative":             {lease.Operator{Store: memlease.New(), App: "orders", Poll: -1}.Pause(ctx), []string{"Poll", "positive"}},
+			"the end of ctx":       {o.Pause(late, "a"), []string{"the end"}},
 		} {
 			for _, part := range c.parts {
 				if c.err == nil || !strings.Contains(c.err.Error(), part) {

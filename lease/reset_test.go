@@ -295,4 +295,3 @@ func TestResetsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	})
 }
-

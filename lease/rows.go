@@ -105,7 +105,7 @@ func decodeMember(row Row) (memberRow, error) {
 	r := memberRow{head: headOf(row)}
 	var err error
 	if r.others, err = decodeFields(row, r.fields()); err != nil {
-		return r, corrupt(row.Key, err)
+		return memberRow{head: headOf(row)}, corrupt(row.Key, err) // which says nothing, and takes part all the same
 	}
 	return r, nil
 }

@@ -44,15 +44,18 @@ type session struct {
 	beats beats
 }
 
+// sessionApp is where a session's row says of which application it is: that one's workers remove it when it is dead.
+const sessionApp = "app"
+
 // newSession makes a name of harmless bytes: it is part of keys.
-func newSession(worker string, req requests, t Timing, c clock) *session {
+func newSession(app, worker string, req requests, t Timing, c clock) *session {
 	var random [16]byte
 	c.Fill(random[:])
 	name := url.PathEscape(worker) + "-" + hex.EncodeToString(random[:])
 	return &session{
 		name: name, req: req, out: &outbox{req: req}, timing: t, clock: c, beat: newWake(), acked: newWake(),
 		row: sessionRow{head: head{key: sessionKey(name)}, State: alive, Expiry: t.Expiry.Milliseconds(), Meta: map[string]string{
-			"worker": worker, "started": time.Unix(0, int64(c.Now().Wall)).UTC().Format(time.RFC3339),
+			sessionApp: app, "worker": worker, "started": time.Unix(0, int64(c.Now().Wall)).UTC().Format(time.RFC3339),
 		}},
 	}
 }

@@ -23,12 +23,13 @@ type wire struct {
 	fault    func(op string, row lease.Row) fault
 	late     []func() // writes that were given up and are not applied yet
 	requests int
-	noGet    string              // reads of this kind of row fail
-	gets     map[string]int      // when each key was last read, by the count of requests
-	took     func(row lease.Row) // told of each write before it is sent
-	noList   bool                // listings fail
-	alone    bool                // listings of members and sessions leave out all but its own
-	self     string              // the name of its worker
+	noGet    string                // reads of this kind of row fail
+	gets     map[string]int        // when each key was last read, by the count of requests
+	took     func(row lease.Row)   // told of each write before it is sent
+	noList   bool                  // listings fail
+	alone    bool                  // listings of members and sessions leave out all but its own
+	self     string                // the name of its worker
+	hide     func(key string) bool // what listings leave out
 }
 
 // fault is what happens to the write of one row.
@@ -165,11 +166,20 @@ func (w *wire) List(ctx context.Context, group, after string) iter.Seq2[lease.Ro
 			if w.alone && kind(row.Key) != "S" && !strings.Contains(row.Key, w.self) {
 				continue
 			}
+			if w.hides(row.Key) {
+				continue
+			}
 			if !yield(row, err) {
 				return
 			}
 		}
 	}
+}
+
+func (w *wire) hides(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hide != nil && w.hide(key)
 }
 
 func (w *wire) Put(ctx context.Context, rows []lease.Row) []error {
