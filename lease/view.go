@@ -162,11 +162,12 @@ func (v *view) owners() map[string]bool {
 	return owners
 }
 
-// membersRead takes in a complete listing of members. own is what this one has to say of itself.
+// membersRead takes in a complete listing of members. own is what this one has to say of itself, where its row is missing: where it is there, this one reads it as others do.
 func (v *view) membersRead(rows map[string]memberRow, own memberRow) {
-	own.Drain = rows[v.me].Drain
 	v.members = rows
-	v.members[v.me] = own
+	if _, there := rows[v.me]; !there {
+		v.members[v.me] = own
+	}
 }
 
 // historyRead takes in the store's history, and tells whether it is another one. Then nothing counts that was seen before: the store may have forgotten heartbeats, takes and deaths, and
