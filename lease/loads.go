@@ -8,24 +8,23 @@ import (
 
 // loads is an assignment by weight in the making.
 //
-// Each shard costs its bytes a second, and an eighth of the average for being a shard at all: so idle shards are spread too, nobody has more than some nine
-// times the even count, and the bytes are no more than an eighth from where they would be without.
+// A shard costs its bytes a second, and an eighth of the average for being a shard at all: so idle shards are spread too, nobody has many times more shards
+// than others, and the bytes come out no more than about an eighth from where they would without.
 //
-// A shard that has a member stays, unless that member must give, and then to the least loaded:
-//   - if it has two shards and another has none; or
-//   - if its load is above 1.15 times its heaviest shard, below which nothing that moves helps much, and it would still be above the other's with the
-//     moved shard there, were every weight wrong by a fifth: 1.2/0.8 is the factor of 3/2.
+// What has nobody is placed. Everything else stays as long as nobody must give: a member whose load would still be the higher one after its lightest shard
+// had gone to the least loaded, were every weight a fifth off (1.2/0.8 is 3/2), unless it is within 1.15 of its heaviest shard alone, where moving others helps
+// little; or a member that has two shards while another has none.
 //
-// One that must give goes on until its load is within 1.1 times its heaviest shard, or no move makes the higher of the two loads lower. Between where giving
-// ends and where it begins is a factor of 3/2 both ways: weights that vary by a fifth do not make a shard move back.
+// Once one must give, all give until no move makes the higher of two loads lower, or the giver is within 1.1 of its heaviest shard (1.15 is 1 + 0.1·3/2). So
+// whatever moves leaves a good split behind, and between there and where giving begins weights may vary by a fifth and nothing moves.
 type loads struct {
 	*assignment
-	costs []uint64 // of each shard
-	sum   []uint64 // of each member's shards
-	light []uint64 // its lightest
-	heavy []uint64 // its heaviest
-	gave  []bool
-	held  [][]int // the shards of each, once something moves
+	costs  []uint64 // of each shard
+	sum    []uint64 // of each member's shards
+	light  []uint64 // its lightest
+	heavy  []uint64 // its heaviest
+	held   [][]int  // the shards of each, once something moves
+	moving bool
 }
 
 // maxWeight, far above what a shard carries, keeps sums in range whatever a row says.
@@ -36,7 +35,7 @@ func (a *assignment) byWeight() {
 	w := len(a.members)
 	l := &loads{
 		assignment: a, costs: costs(a.shards),
-		sum: make([]uint64, w), light: make([]uint64, w), heavy: make([]uint64, w), gave: make([]bool, w),
+		sum: make([]uint64, w), light: make([]uint64, w), heavy: make([]uint64, w),
 	}
 	var pool []int
 	for s, m := range a.meant {
@@ -154,14 +153,14 @@ func (l *loads) move() bool {
 	if from == nobody {
 		return false
 	}
-	if l.held == nil {
+	if !l.moving {
+		l.moving = true
 		l.list()
 	}
 	s := l.surplus(from, to)
 	l.take(s, from)
 	l.put(s, to)
 	l.held[to] = append(l.held[to], s)
-	l.gave[from] = true
 	return true
 }
 
@@ -173,7 +172,7 @@ func (l *loads) gives(m, to int) bool {
 		return false
 	case l.sum[to] == 0:
 		return true
-	case l.gave[m]:
+	case l.moving:
 		return 10*load > 11*l.heavy[m]
 	}
 	return 20*load > 23*l.heavy[m] && 2*load > 3*there
