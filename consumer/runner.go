@@ -173,6 +173,9 @@ func (r *runner) settle(page Page) {
 // handled moves the watermark to p after a call that began at begun.
 func (r *runner) handled(p checkpoint.Position, records int, bytes int64, begun time.Time) {
 	r.progress.done(p, records, bytes)
+	if r.cfg().Balance.ByWeight {
+		r.lease.Weigh(bytes)
+	}
 	if r.cfg().Hooks.Handled == nil {
 		return // a look at the clock costs as much as all else
 	}
