@@ -142,6 +142,7 @@ func (m *member) readMembers(ctx context.Context, full bool) error {
 	if full {
 		after, stored = "", memberRow{}
 	}
+	listed := m.req.stamp()
 	rows := make(map[string]memberRow)
 	for row, err := range m.req.list(ctx, m.keys.members(), after) {
 		if err != nil {
@@ -165,6 +166,7 @@ func (m *member) readMembers(ctx context.Context, full bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.view.membersRead(rows, full, own)
+	m.view.joined = max(m.view.joined, listed)
 	m.view.gather(m.clock.mono())
 	return nil
 }
@@ -177,6 +179,7 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 	if full {
 		after = ""
 	}
+	begun := m.req.stamp()
 	listed := make(map[string]uint64)
 	var rows []shardRow
 	for row, err := range m.req.list(ctx, m.keys.shards(), after) {
@@ -195,6 +198,7 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 		m.heard(r)
 		m.view.hint(r)
 	}
+	m.view.cursor = max(m.view.cursor, begun)
 	var dubious []string
 	if full {
 		dubious = m.view.dubious(listed, asked)
