@@ -269,20 +269,23 @@ func TestIdleShardsBesideAHotOneAreSpreadOverTheOthers(t *testing.T) {
 	}
 }
 
-// Few heavy shards and many idle ones: nobody polls more than nine times the even count, and a member in the band of what is borne half as many again.
+// Of 40 members all but one have a heavy shard each. The last does not get all 961 idle ones: that is a load too.
 func TestNobodyHasManyTimesTheEvenCount(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		members, shards := drawn(t)
-		weighed(t, shards)
-		if len(shards) == 0 || !slices.ContainsFunc(shards, func(s holding) bool { return s.weight > 0 }) {
-			return
+	var members []candidate
+	for i := range 40 {
+		members = append(members, candidate{name: fmt.Sprintf("member-%02d", i)})
+	}
+	shards := make([]holding, 1000)
+	for i := range shards {
+		shards[i].shard = fmt.Sprintf("shard-%03d", i)
+		if i < 39 {
+			shards[i].weight = 1_000_000 + uint64(i)*10_000
 		}
-		settle(members, shards, true)
-		most := slices.Max(slices.Collect(maps.Values(perMember(members, assign(members, shards, true)))))
-		if even := float64(len(shards)) / float64(len(members)); float64(most) > 1.75*9*even+1 {
-			t.Fatalf("one of %d members has %d of %d shards", len(members), most, len(shards))
-		}
-	})
+	}
+	even := len(shards) / len(members)
+	if most := slices.Max(slices.Collect(maps.Values(perMember(members, assign(members, shards, true))))); most > 9*even {
+		t.Errorf("a member has %d of 1000 shards, the even count is %d", most, even)
+	}
 }
 
 // Shards of one weight move as by count, and no more of them.
