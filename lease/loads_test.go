@@ -114,6 +114,32 @@ func TestTwoHotShardsAreSplitWithin15PercentOfTheBest(t *testing.T) {
 	})
 }
 
+// Nothing that moves alone would help for sure here, as the hot shards are nearly all there is; but the best is half as much.
+func TestTwoHotShardsOfOneWorkerPart(t *testing.T) {
+	members := team("ada", "bob", "cyd")
+	shards := []holding{{shard: "hot-1", owner: "cyd", weight: 400_000}, {shard: "hot-2", owner: "cyd", weight: 400_000}}
+	for i := range 10 {
+		shards = append(shards, holding{shard: fmt.Sprintf("shard-%d", i), owner: members[i%2].name, weight: 20_000})
+	}
+	settle(members, shards, true)
+	if got := heaviest(shards, byteWeights(shards)); got > 400_000*115/100 {
+		t.Errorf("the busiest worker carries %d bytes a second, and could 400000", got)
+	}
+}
+
+// Being a shard at all is a load, and a small one: bytes stay within an eighth of the best.
+func TestManyLightShardsAreNotTakenForMoreThanTheyAre(t *testing.T) {
+	members := team("ada", "bob")
+	shards := []holding{{shard: "hot", weight: 5_000_000}}
+	for i := range 50 {
+		shards = append(shards, holding{shard: fmt.Sprintf("shard-%02d", i), weight: 100_000})
+	}
+	settle(members, shards, true)
+	if got := heaviest(shards, byteWeights(shards)); got > 5_000_000*9/8 {
+		t.Errorf("the busiest worker carries %d bytes a second, and could 5000000", got)
+	}
+}
+
 // What is placed from nothing is within Graham's bound for the heaviest shard first; what is moved ends about as well.
 func TestTheSplitOfWeightsIsNearTheBest(t *testing.T) {
 	for start, bound := range map[string]float64{"nobody": 4. / 3, "by count": 1.35, "anybody": 1.35} {
