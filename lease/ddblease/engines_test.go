@@ -52,7 +52,29 @@ func newStore(t *testing.T) (*ddblease.Store, string) {
 }
 
 func TestStoreConforms(t *testing.T) {
-	leasetest.Run(t, func(t *testing.T) lease.Store { return ddblease.New(stack.DynamoDB(), newTable(t), nil) })
+	leasetest.Suite{
+		New: func(t *testing.T) lease.Store { return ddblease.New(stack.DynamoDB(), newTable(t), nil) },
+		Faulty: func(t *testing.T) leasetest.Faulty {
+			direct, table := newStore(t)
+			var line *leasetest.Transport
+			clients := stack.Through(func(next http.RoundTripper) http.RoundTripper {
+				line = leasetest.NewTransport(next, throttled)
+				return line
+			})
+			store := ddblease.New(clients.DynamoDB(), table, nil)
+			return leasetest.Faulty{Store: store, Direct: direct, Line: line}
+		},
+	}.Run(t)
+}
+
+// throttled is the answer of a service that is asked too much.
+func throttled(r *http.Request) *http.Response {
+	return &http.Response{
+		StatusCode: http.StatusBadRequest,
+		Header:     http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+		Body:       io.NopCloser(strings.NewReader(`{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"too many"}`)),
+		Request:    r,
+	}
 }
 
 // Several clients, as several processes have them, make one table.
