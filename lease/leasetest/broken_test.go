@@ -91,10 +91,10 @@ type subject struct {
 
 // subjects are all the broken ones.
 func subjects() (all []subject) {
-	for _, b := range slices.Concat(brokenWriters, brokenReaders) {
+	for _, b := range slices.Concat(brokenWriters, brokenReaders, brokenRacers, brokenUnderRaces) {
 		all = append(all, subject{b.name, b.caughtBy, b.make, nil})
 	}
-	for _, b := range brokenClients {
+	for _, b := range slices.Concat(brokenClients, brokenUnderFaults) {
 		all = append(all, subject{b.name, b.caughtBy, nil, b.make})
 	}
 	return all

@@ -31,6 +31,10 @@ var promises = []promise{
 	{"one of several creators wins", raceCreates},
 	{"one of several writers wins each version", raceUpdates},
 	{"one of a writer and a remover wins", raceRemoves},
+	{"one of two removers wins", raceTwoRemoves},
+	{"a row is created again after it was deleted, not before", raceRemoveCreate},
+	{"of writers of several rows one wins each row", raceMany},
+	{"a writer of one row and one of many do not hinder each other", raceOneAndMany},
 	{"a read sees every acknowledged write", readsAreConsistent},
 	{"rows are read in the order of the keys", readOrder},
 	{"many rows are read at once", readMany},
@@ -46,6 +50,7 @@ var promises = []promise{
 	{"a deleted row leaves the listing", listRemoved},
 	{"a listing can be left early", listBreak},
 	{"an ended context is an error", ended},
+	{"what callers see at once has an order", linear},
 }
 
 // faultPromises are those of a store whose line has faults.
@@ -58,6 +63,7 @@ var faultPromises = []struct {
 	{promise{"a write that arrives late meets its condition", late}, Late},
 	{promise{"an answer that takes its time is waited for", slow}, Slow},
 	{promise{"what is throttled is an error, and no conflict", throttled}, Throttled},
+	{promise{"what callers see under faults has an order", linearUnderFaults}, None},
 }
 
 // Suite tests a store.

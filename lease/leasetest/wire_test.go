@@ -84,12 +84,16 @@ func (w *wire) carry(ctx context.Context, serve func(context.Context)) error {
 	default:
 		serve(ctx)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.fault == Cut || w.fault == Lost {
+	if now := w.now(); now == Cut || now == Lost {
 		return errNoAnswer
 	}
 	return nil
+}
+
+func (w *wire) now() Fault {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.fault
 }
 
 func (w *wire) Setup(ctx context.Context) error {
