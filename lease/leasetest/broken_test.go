@@ -91,7 +91,7 @@ type subject struct {
 
 // subjects are all the broken ones.
 func subjects() (all []subject) {
-	for _, b := range slices.Concat(brokenWriters, brokenReaders, brokenRacers, brokenUnderRaces) {
+	for _, b := range slices.Concat(brokenWriters, brokenReaders, brokenRacers, brokenUnderRaces, brokenListers, brokenWhenCancelled) {
 		all = append(all, subject{b.name, b.caughtBy, b.make, nil})
 	}
 	for _, b := range slices.Concat(brokenClients, brokenUnderFaults) {

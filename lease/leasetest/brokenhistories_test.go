@@ -3,6 +3,7 @@ package leasetest
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,12 @@ func (m *memory) row(key string) lease.Row {
 	row := m.before[key]
 	row.Key = key
 	return row
+}
+
+func (m *memory) all() []lease.Row {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.before))
 }
 
 // rewritten makes a row what it was, whatever it is.
@@ -155,11 +162,11 @@ var brokenUnderFaults = []brokenClient{
 			return rows, err
 		}}
 	}},
-	{"forgets the last write in an outage", []string{caseFaultyOrder}, func(w *wire) lease.Store {
+	{"forgets the last writes in an outage", []string{caseFaultyOrder}, func(w *wire) lease.Store {
 		var last memory
 		return &faulty{Store: w, put: func(ctx context.Context, rows []lease.Row) []error {
 			if w.now() == Cut {
-				if row := last.row(rows[0].Key); row.Version > 0 {
+				for _, row := range last.all() {
 					rewritten(ctx, w.service, row)
 				}
 				return slices.Repeat([]error{errCut}, len(rows))

@@ -49,8 +49,12 @@ var promises = []promise{
 	{"a listing by cursor has the change", listAfter},
 	{"a deleted row leaves the listing", listRemoved},
 	{"a listing can be left early", listBreak},
+	{"a listing has what was there while others write", listWhileWritten},
 	{"an ended context is an error", ended},
+	{"a write whose context ends is done or not", cancelWrites},
+	{"a read whose context ends has all or an error", cancelReads},
 	{"what callers see at once has an order", linear},
+	{"ten thousand rows are created, listed and deleted", many},
 }
 
 // faultPromises are those of a store whose line has faults.
