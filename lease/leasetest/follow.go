@@ -14,7 +14,7 @@ import (
 )
 
 // someSeconds are those that [lease.Store] allows a listing to be behind.
-const someSeconds = 5 * time.Second
+const someSeconds = 3 * time.Second
 
 const (
 	authors    = 3
