@@ -1,0 +1,2 @@
+// Package redislease keeps leases in Redis.
+package redislease
