@@ -1,7 +1,6 @@
 package localstack
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,8 +138,12 @@ func (r *Redis) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
+	if conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.Addr); err != nil { // the client would log it
+		return err
+	} else if err := conn.Close(); err != nil {
+		return err
+	}
+	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
 	c := redis.NewClient(o)
 	err = c.Ping(ctx).Err()
 	if redis.IsAuthError(err) {
