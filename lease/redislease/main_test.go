@@ -5,6 +5,7 @@ package redislease_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func dial(t *testing.T, url string, change ...func(*redis.Options)) *redis.Clien
 	return closing(t, redis.NewClient(o))
 }
 
-func closing[C redis.UniversalClient](t *testing.T, c C) C {
+func closing[C io.Closer](t *testing.T, c C) C {
 	t.Helper()
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {

@@ -42,7 +42,8 @@ func (s *Store) masters(ctx context.Context, f func(context.Context, *redis.Clie
 	return errors.Join(append(errs, err)...)
 }
 
-// reload has a cluster's client look again who has which slot, where an error says that it was asked in vain. Commands by key see to it themselves.
+// reload has a cluster's client look again who has which slot, once what it was asked failed. By itself it does so once a minute and when a server says so, and
+// goes on to ask a master that is dead.
 func (s *Store) reload(ctx context.Context, err error) {
 	if c, ok := s.client.(*redis.ClusterClient); ok && err != nil {
 		c.ReloadState(ctx)

@@ -76,7 +76,9 @@ func (b *batches) add(p place, i, bytes int, args ...any) {
 
 // read runs a script that writes nothing.
 func (s *Store) read(ctx context.Context, run script, keys []string, args []any) ([]any, error) {
-	return run.Run(ctx, s.client, keys, args...).Slice()
+	answer, err := run.Run(ctx, s.client, keys, args...).Slice()
+	s.reload(ctx, err)
+	return answer, err
 }
 
 // change runs a script that writes. With an error it may have written; short is one that says that it has, and that too few replicas acknowledged it.
