@@ -10,8 +10,12 @@ import (
 	"github.com/runnelhq/runnel/lease"
 )
 
-// denials are the codes of answers to a caller who may not do what it asks.
-var denials = []string{"NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "ERR invalid password", "ERR The user executing the script can't"}
+// denials are how answers begin to a caller who may not do what it asks. Some have no code of their own: about a script's commands, by version, and about a request that is longer
+// than Redis takes from whom it does not know.
+var denials = []string{
+	"NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "invalid password",
+	"The user executing the script can't", "ACL failure in script", "Protocol error: unauthenticated",
+}
 
 // hints are what to do about other answers, by their codes.
 var hints = []struct{ code, hint string }{

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
 
 	"github.com/runnelhq/runnel/lease"
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 			}
 			return 0
 		}
+		logging.Disable() // the client logs each server that it does not reach
 		ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 		defer cancel()
 		var err error
