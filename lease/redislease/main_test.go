@@ -28,7 +28,7 @@ var server *localstack.Redis
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		if role := os.Getenv(roleVariable); role != "" {
-			if err := roles[role](context.Background(), os.Args[1], os.Args[2]); err != nil {
+			if err := play(context.Background(), role, os.Args[1], os.Args[2]); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				return 1
 			}
