@@ -59,7 +59,7 @@ func TestATakeThatWasForgottenIsOver(t *testing.T) {
 				pass(t, time.Second)
 				r.failOver(taken)
 				w.wire.set(func() { cripple(w.wire) })
-				f.watch(30 * time.Second)
+				f.watch(45 * time.Second)
 				if name == "healthy" {
 					if got := counts([]*crew{w, other}); !slices.Equal(got, []int{3, 3}) {
 						t.Errorf("shards of each: %v", got)

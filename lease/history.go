@@ -12,6 +12,6 @@ import "context"
 type Historian interface {
 	// History names the history of the rows of groups, each as in [Store.List]: while it is the same, every write to them that was acknowledged is there. A history
 	// that has another name may have lost writes, and need not: a planned change of the master is not told from one that lost some. The name means nothing
-	// else, and none comes a second time. An error says nothing about the history, and is to be treated as one that has changed.
+	// else. While the answer is an error it is not known what was forgotten, and nothing may be taken.
 	History(ctx context.Context, groups []string) (string, error)
 }

@@ -263,15 +263,12 @@ func (d *desk) owner(ctx context.Context, name string) (ownership, error) {
 	return ownerAlive, nil
 }
 
-// anybody is every session.
-func anybody(string) bool { return true }
-
-// released waits until no shard of ids, or of all if ids is empty, is owned by one of these sessions: its owner lets go, or is dead and is taken off the row. Corrupt rows nobody owns.
-func (d *desk) released(ctx context.Context, ids []string, of func(session string) bool) error {
+// released waits until no shard of ids, or of all if ids is empty, has an owner while it is so: its owner lets go, or is dead and is taken off the row. Corrupt rows nobody owns.
+func (d *desk) released(ctx context.Context, ids []string, so func(shardRow) bool) error {
 	for owned := []shardRow(nil); ; {
 		rows, _, err := d.shards(ctx, ids...)
 		if err == nil {
-			owned = slices.DeleteFunc(slices.Collect(maps.Values(rows)), func(r shardRow) bool { return r.Owner == "" || !of(r.Owner) })
+			owned = slices.DeleteFunc(slices.Collect(maps.Values(rows)), func(r shardRow) bool { return r.Owner == "" || !so(r) })
 			slices.SortFunc(owned, func(a, b shardRow) int { return strings.Compare(a.ID, b.ID) })
 			var errs []error
 			owned = slices.DeleteFunc(owned, func(r shardRow) bool {

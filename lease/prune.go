@@ -159,17 +159,19 @@ const buried = 10
 // removable tells whether a session's row may be removed by another: it is dead for good.
 func removable(r sessionRow) bool { return r.version != 0 && r.State == dead }
 
-// clear removes the rows of sessions of this application that are long dead and that no shard names, and of members without a session.
+// clear removes the rows of sessions of this application that are long dead and that no shard names, and of members without a session. A session that took part in nothing, for
+// its process died before it could, is marked as dead first.
 func (m *member) clear(ctx context.Context) error {
 	now := m.clock.mono()
 	m.mu.Lock()
-	sessions, strays := m.view.corpses(m.cfg.App, now, buried*m.cfg.Timing.Expiry)
+	sessions, ghosts, strays := m.view.corpses(m.cfg.App, now, buried*m.cfg.Timing.Expiry)
 	m.mu.Unlock()
 	rows := make([]Row, 0, len(sessions)+len(strays))
 	for _, r := range sessions {
 		rows = append(rows, Row{Key: r.key, Version: r.version})
 	}
 	lost, err := m.lost(ctx, strays)
+	err = errors.Join(err, m.killAll(ctx, ghosts))
 	for _, r := range lost {
 		rows = append(rows, Row{Key: r.key, Version: r.version})
 	}
@@ -203,12 +205,19 @@ func (m *member) lost(ctx context.Context, names []string) ([]memberRow, error) 
 	return rows, nil
 }
 
-// corpses are the sessions of an application that have been dead for so long and that no shard names, and the members whose session is over.
-func (v *view) corpses(app string, now, long time.Duration) (sessions []sessionRow, strays []string) {
+// corpses are the sessions of an application that have been dead for so long and that no shard names, ghosts those that have stood still for so long without being marked as dead, and
+// strays the members whose session is over.
+func (v *view) corpses(app string, now, long time.Duration) (sessions []sessionRow, ghosts, strays []string) {
 	owners := v.owners()
 	for name, s := range v.sessions {
-		if removable(s.row) && s.row.Meta[sessionApp] == app && now-s.since > long && !owners[name] && !v.takesPart(name) {
+		if still, _ := s.still(now-long, 0); !still || s.odd || owners[name] || v.takesPart(name) || s.row.app() != app {
+			continue
+		}
+		switch {
+		case removable(s.row):
 			sessions = append(sessions, s.row)
+		case s.row.version != 0:
+			ghosts = append(ghosts, name)
 		}
 	}
 	for name := range v.members {
@@ -217,8 +226,9 @@ func (v *view) corpses(app string, now, long time.Duration) (sessions []sessionR
 		}
 	}
 	slices.SortFunc(sessions, func(a, b sessionRow) int { return strings.Compare(a.key, b.key) })
+	slices.Sort(ghosts)
 	slices.Sort(strays)
-	return sessions, strays
+	return sessions, ghosts, strays
 }
 
 // strays tells whether a member's session is over, as far as is known.

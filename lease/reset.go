@@ -157,7 +157,8 @@ func (d *desk) reset(ctx context.Context, what Reset, generation uint64, rows ma
 		for _, id := range news {
 			asked[id] = true
 		}
-		if err := d.released(ctx, order, anybody); err != nil {
+		// another operator may have come to the end of the same reset meanwhile, and what it let go of is worked on again
+		if err := d.released(ctx, order, func(r shardRow) bool { return r.wanted() && r.Generation < generation }); err != nil {
 			return err
 		}
 		if rows, err = d.readable(ctx); err != nil { // children that were made meanwhile are among them

@@ -43,11 +43,11 @@ const maxExpiry = 24 * time.Hour
 type sessionRow struct {
 	head
 
-	HB       uint64 // a fresh one with every sending
-	State    string // alive, dead
-	Draining bool   // it gives up its shards and takes none
-	Expiry   int64  // milliseconds that its heartbeat may stand still, by its own Timing
-	Meta     map[string]string
+	HB       uint64          // a fresh one with every sending
+	State    string          // alive, dead
+	Draining bool            // it gives up its shards and takes none
+	Expiry   int64           // milliseconds that its heartbeat may stand still, by its own Timing
+	Meta     json.RawMessage // for people
 
 	others unknown
 }
@@ -57,6 +57,15 @@ func (r *sessionRow) fields() []field {
 }
 
 func (r *sessionRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+// app is the application whose workers remove the row when the session is dead, "" if it does not say.
+func (r *sessionRow) app() string {
+	var meta map[string]string
+	if json.Unmarshal(r.Meta, &meta) != nil {
+		return "" // it is for people, and may be anything
+	}
+	return meta[sessionApp]
+}
 
 // patience is how long the heartbeat must stand still for a worker whose own expiry is given: workers with another Timing may run in the same
 // application while it is being changed, and each relies on its own.
