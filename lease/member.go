@@ -194,7 +194,7 @@ func (m *member) putMember(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	row, err := memberRow{head: head{key: key}}, error(nil)
+	row := memberRow{head: head{key: key}}
 	if rows[key].Version != 0 {
 		if row, err = decodeMember(rows[key]); err != nil {
 			return nil //nolint:nilerr // it is there, which is what counts, and was reported

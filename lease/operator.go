@@ -58,7 +58,7 @@ func (o Operator) open(ctx context.Context) (*desk, error) {
 		return nil, errors.New("an Operator needs a Store and an App")
 	}
 	if o.Expiry < 0 || o.Poll < 0 {
-		return nil, fmt.Errorf("Expiry is %v and Poll %v: give positive durations, or 0 for the defaults", o.Expiry, o.Poll)
+		return nil, fmt.Errorf("an Operator's Expiry is %v and its Poll %v: give positive durations, or 0 for the defaults", o.Expiry, o.Poll)
 	}
 	c := clock{ground.From(ctx)}
 	d := &desk{

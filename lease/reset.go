@@ -56,13 +56,13 @@ func opened(app appRow, want resetting, highest uint64) (next appRow, changed bo
 	return app, true, nil
 }
 
-// closed is the application's row without the reset to a generation, and false if that one is not under way.
-func (r appRow) closed(generation uint64) (next appRow, changed bool) {
-	if r.Reset == nil || r.Reset.Generation != generation {
-		return r, false
+// settledReset is the application's row without the reset to a generation, and false if that one is not under way.
+func settledReset(app appRow, generation uint64) (next appRow, changed bool) {
+	if app.Reset == nil || app.Reset.Generation != generation {
+		return app, false
 	}
-	r.Reset = nil
-	return r, true
+	app.Reset = nil
+	return app, true
 }
 
 // Reset has shards processed again, in a new generation, in which sinks apply again what they applied before. It returns the generation. First every shard concerned is released, and taken by nobody; then the
@@ -173,7 +173,7 @@ func (d *desk) reset(ctx context.Context, what Reset, generation uint64, rows ma
 		return err
 	}
 	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
-		next, changed := r.closed(generation)
+		next, changed := settledReset(r, generation)
 		return next, changed, nil
 	})
 }
