@@ -9,7 +9,7 @@ import (
 
 // kindOf tells what has the name $2 in the schema $1. Tables, indexes and all else share their names.
 const kindOf = `SELECT CASE c.relkind WHEN 'r' THEN 'a table' WHEN 'i' THEN (SELECT format('an index of "%s"', t.relname) FROM pg_index AS x JOIN pg_class AS t ON t.oid = x.indrelid WHERE x.indexrelid = c.oid)
-    WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'p' THEN 'a partitioned table' WHEN 'f' THEN 'a foreign table' WHEN 'S' THEN 'a sequence' ELSE 'a relation of kind ' || c.relkind END,
+    WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'p' THEN 'a partitioned table' WHEN 'f' THEN 'a foreign table' WHEN 'S' THEN 'a sequence' ELSE 'a relation of kind ' || c.relkind::text END,
     c.oid::bigint, c.relpersistence = 'p', row_security_active(c.oid)
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`
 
