@@ -27,7 +27,8 @@ type postgres struct {
 }
 
 const (
-	given = ` json_to_recordset($1::text::json) AS v (grp text, name text, version bigint, cursor bigint, value text) `
+	// given are the rows of the parameters. Their number says nothing new but to the planner, which would suppose a hundred, and for one row read the whole table.
+	given = ` (SELECT * FROM json_to_recordset($1::text::json) AS v (grp text, name text, version bigint, cursor bigint, value text) LIMIT $2::bigint) AS v `
 	// notThePrimary adds a row to an answer that does not count: what a standby has, or a server that was set to read only to be replaced, may be old. That it is asked in the statement
 	// itself leaves no moment between.
 	notThePrimary = ` UNION ALL SELECT NULL, NULL, NULL, NULL, CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE 'set to read only' END
@@ -80,7 +81,7 @@ type parameter struct {
 
 func argument(rows []parameter) ([]any, error) {
 	text, err := json.Marshal(rows)
-	return []any{string(text)}, err
+	return []any{string(text), int64(len(rows))}, err
 }
 
 // maxKeys bounds what one answer has in memory.
