@@ -262,6 +262,9 @@ func (e *explorer) rereads(x *world, i int, q stepAsked) {
 	q.ask = askHolds
 	switch {
 	case settled:
+		if x.rows[q.shard].pos < q.pos {
+			e.broken = "a write is taken for applied although its position is not stored"
+		}
 		*k = wWork{}
 	case !e.rules.steps(q).ok:
 		k.lose()
