@@ -40,6 +40,9 @@ func (m *member) enterApp(ctx context.Context) error {
 		if !write {
 			return nil
 		}
+		if r.version == 0 {
+			next.History = m.born()
+		}
 		if r.version != 0 {
 			m.log.Warn("lease: the stream has another incarnation, which is read from its beginning", "old", r.Incarnation, "new", m.cfg.Incarnation)
 		}
@@ -93,7 +96,7 @@ func (m *member) readApp(ctx context.Context) error {
 	case r.version == 0 || r.Incarnation != m.cfg.Incarnation:
 		return m.reconsider(ctx, r)
 	}
-	return nil
+	return m.acceptHistory(ctx, r)
 }
 
 // reconsider asks the service which incarnation there is, when the application's row names another than this worker's or is gone.
@@ -116,7 +119,7 @@ func (m *member) reconsider(ctx context.Context, r appRow) error {
 }
 
 func (m *member) incarnated(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	ctx, cancel := m.clock.Limit(ctx, askLimit, context.DeadlineExceeded)
 	defer cancel()
 	now, err := m.cfg.Incarnated(ctx)
 	if err != nil {

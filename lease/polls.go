@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/runnelhq/runnel/internal/backoff"
 )
 
 // polls looks at the other workers and at what changed, until ctx ends.
@@ -14,7 +12,7 @@ func (m *member) polls(ctx context.Context) {
 	for fails := 0; ; {
 		full := m.full.Swap(false) || m.clock.mono() >= fullAt
 		err := m.round(ctx, full)
-		wait := backoff.Jitter(m.cfg.Timing.Poll)
+		wait := m.clock.jitter(m.pace())
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -22,29 +20,56 @@ func (m *member) polls(ctx context.Context) {
 			fails++
 			m.full.Store(m.full.Load() || full)
 			m.report(fmt.Errorf("lease: poll: %w", err))
-			wait = m.retries().Delay(fails)
+			wait = m.clock.delay(m.retries(), fails)
 		} else {
 			fails = 0
 			m.completed(&m.polled)
 			if full {
-				fullAt = m.clock.mono() + backoff.Jitter(m.cfg.Timing.fullListing())
+				fullAt = m.clock.mono() + m.clock.jitter(m.cfg.Timing.fullListing(m.shards()))
 			}
 		}
 		m.act.poke()
 		m.kill.poke()
 		m.list.poke()
-		if m.poll.wait(ctx, wait) != nil {
+		if m.clock.Wait(ctx, wait, m.poll) != nil {
 			return
 		}
 	}
 }
 
+// haste is how much oftener a worker looks while a shard is about to be released to it, and eager how long it does so at most.
+const (
+	haste = 4
+	eager = time.Minute
+)
+
+// pace is the time until the next poll.
+func (m *member) pace() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.awaits && m.clock.mono()-m.awaitsSince < eager {
+		return m.cfg.Timing.Poll / haste
+	}
+	return m.cfg.Timing.Poll
+}
+
+// shards is how many there are.
+func (m *member) shards() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.view.shards)
+}
+
 // round reads the sessions, the members, the application and the shards that changed, or all of them.
 func (m *member) round(ctx context.Context, full bool) error {
+	if err := m.readHistory(ctx); err != nil {
+		return err
+	}
+	full = full || m.full.Load()
 	if err := m.readSessions(ctx); err != nil {
 		return err
 	}
-	if err := m.readMembers(ctx); err != nil {
+	if err := m.readMembers(ctx, full); err != nil {
 		return err
 	}
 	if err := m.readApp(ctx); err != nil {
@@ -99,7 +124,7 @@ func (m *member) decodeSession(row Row) foundSession {
 	return f
 }
 
-// odd reports a corrupt row, once a version.
+// odd reports a row that is corrupt, or has something that this version does not know, once a version.
 func (m *member) odd(row Row, err error) {
 	m.mu.Lock()
 	known := m.corrupted[row.Key] == row.Version
@@ -110,22 +135,39 @@ func (m *member) odd(row Row, err error) {
 	}
 }
 
-func (m *member) readMembers(ctx context.Context) error {
-	names := make(map[string]bool)
-	for row, err := range m.req.list(ctx, m.keys.members(), "") {
+// readMembers lists who joined, or all: who is gone has no session that lives.
+func (m *member) readMembers(ctx context.Context, full bool) error {
+	m.mu.Lock()
+	after, stored := m.view.joined, m.view.members[m.s.name]
+	m.mu.Unlock()
+	if full {
+		after, stored = "", memberRow{}
+	}
+	listed := m.req.stamp()
+	rows := make(map[string]memberRow)
+	for row, err := range m.req.list(ctx, m.keys.members(), after) {
 		if err != nil {
 			return err
 		}
-		names[lastName(row.Key)] = true
+		r, err := decodeMember(row)
+		if err != nil {
+			m.odd(row, err) // it is a member all the same
+		}
+		rows[lastName(row.Key)] = r
 	}
-	if !names[m.s.name] && !m.stopped() {
+	own := m.itself()
+	if r, is := rows[m.s.name]; is {
+		stored = r
+	}
+	if !stored.says(own) && !m.stopped() {
 		if err := m.putMember(ctx); err != nil {
 			return err
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.view.membersRead(names)
+	m.view.membersRead(rows, full, own)
+	m.view.joined = max(m.view.joined, listed)
 	m.view.gather(m.clock.mono())
 	return nil
 }
@@ -138,6 +180,7 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 	if full {
 		after = ""
 	}
+	begun := m.req.stamp()
 	listed := make(map[string]uint64)
 	var rows []shardRow
 	for row, err := range m.req.list(ctx, m.keys.shards(), after) {
@@ -156,6 +199,7 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 		m.heard(r)
 		m.view.hint(r)
 	}
+	m.view.cursor = max(m.view.cursor, begun)
 	var dubious []string
 	if full {
 		dubious = m.view.dubious(listed, asked)
@@ -165,13 +209,17 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 	return err
 }
 
-// decodeShard reports a row that it cannot read: that shard is left alone.
+// decodeShard reports a row that it cannot read: that shard is left alone. One whose request it does not know rests.
 func (m *member) decodeShard(row Row) (shardRow, bool) {
 	r, err := decodeShard(row)
 	if err != nil {
 		m.odd(row, err)
+		return r, false
 	}
-	return r, err == nil
+	if _, err := r.asked(); err != nil {
+		m.odd(row, err)
+	}
+	return r, true
 }
 
 // heard has a lease end that a listing shows to be another's. To be called with mu held.

@@ -9,7 +9,7 @@ import (
 )
 
 func at(seconds int) instant {
-	return instant{time.Duration(seconds) * time.Second, time.Duration(seconds) * time.Second}
+	return instant{Mono: time.Duration(seconds) * time.Second, Wall: time.Duration(seconds) * time.Second}
 }
 
 func TestEverySendingOfAHeartbeatIsAFreshOne(t *testing.T) {
@@ -80,10 +80,10 @@ func TestValidityEndsOnWhicheverClockSaysMore(t *testing.T) {
 		want time.Duration
 	}{
 		"both":                             {at(3), 3 * time.Second},
-		"suspended: the monotonic is late": {instant{time.Second, 30 * time.Second}, 30 * time.Second},
-		"the wall clock was set back":      {instant{4 * time.Second, -100 * time.Second}, 4 * time.Second},
+		"suspended: the monotonic is late": {instant{Mono: time.Second, Wall: 30 * time.Second}, 30 * time.Second},
+		"the wall clock was set back":      {instant{Mono: 4 * time.Second, Wall: -100 * time.Second}, 4 * time.Second},
 	} {
-		if got := sent.age(c.now); got != c.want {
+		if got := sent.Age(c.now); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
@@ -142,6 +142,9 @@ func TestNothingIsTakenWithoutItsEvidence(t *testing.T) {
 		hasEnded:     func(r *shardRow, _ *evidence) { r.State, r.Owner = ended, "" },
 		stillRunning: func(_ *shardRow, e *evidence) { e.running = true },
 		otherStream:  func(_ *shardRow, e *evidence) { e.app.Incarnation = "two" },
+		isWanted:     func(r *shardRow, _ *evidence) { r.Request = []byte(`{"do":"pause"}`) },
+		isPaused:     func(_ *shardRow, e *evidence) { e.app.Paused = true },
+		forgetful:    func(_ *shardRow, e *evidence) { e.history = "another" },
 		ownerLives:   func(_ *shardRow, e *evidence) { e.owner = ownerAlive },
 		parentsFirst: func(_ *shardRow, e *evidence) { e.parents["q"] = parent{parentOpen, 1} },
 	} {
@@ -152,15 +155,27 @@ func TestNothingIsTakenWithoutItsEvidence(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*shardRow, *evidence){
-		"the owner was not read":   func(_ *shardRow, e *evidence) { e.owner = ownerUnknown },
-		"a parent was not read":    func(_ *shardRow, e *evidence) { delete(e.parents, "p") },
-		"the application was not":  func(_ *shardRow, e *evidence) { e.app = appRow{} },
-		"a parent may still exist": func(_ *shardRow, e *evidence) { e.parents["q"] = parent{} },
+		"the owner was not read":             func(_ *shardRow, e *evidence) { e.owner = ownerUnknown },
+		"a parent was not read":              func(_ *shardRow, e *evidence) { delete(e.parents, "p") },
+		"the application was not":            func(_ *shardRow, e *evidence) { e.app = appRow{} },
+		"nobody can read what is asked":      func(r *shardRow, _ *evidence) { r.Request = []byte(`7`) },
+		"the store does not tell any longer": func(_ *shardRow, e *evidence) { e.app.History = "one" },
+		"a parent may still exist":           func(_ *shardRow, e *evidence) { e.parents["q"] = parent{} },
 	} {
 		r, e := owned()
 		change(&r, &e)
 		if next, why := take(r, "me", "one", e); why == taken {
 			t.Errorf("%s: taken as %+v", name, next)
+		}
+	}
+}
+
+func TestAGenerationDoesNotFallAlongALineage(t *testing.T) {
+	r, e := owned()
+	for reset, want := range map[uint64]uint64{0: 2, 1: 2, 2: 2, 3: 3} {
+		e.reset = reset
+		if next, why := take(r, "me", "one", e); why != taken || next.Generation != want {
+			t.Errorf("with parents in generation %d: %q, generation %d, want %d", reset, why, next.Generation, want)
 		}
 	}
 }
@@ -178,7 +193,7 @@ func TestOnlyTheHolderStoresAndNeverBackwards(t *testing.T) {
 	h := holder{"me", 4, 2}
 	writes := map[string]func(shardRow, holder, checkpoint.Position) (shardRow, error){
 		"checkpoint": checkpointed,
-		"release":    released,
+		"release":    func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) { return released(r, h, p, "") },
 		"end": func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
 			return finished(r, h, p, nil, nil)
 		},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -42,11 +43,11 @@ const maxExpiry = 24 * time.Hour
 type sessionRow struct {
 	head
 
-	HB       uint64 // a fresh one with every sending
-	State    string // alive, dead
-	Draining bool   // it gives up its shards and takes none
-	Expiry   int64  // milliseconds that its heartbeat may stand still, by its own Timing
-	Meta     map[string]string
+	HB       uint64          // a fresh one with every sending
+	State    string          // alive, dead
+	Draining bool            // it gives up its shards and takes none
+	Expiry   int64           // milliseconds that its heartbeat may stand still, by its own Timing
+	Meta     json.RawMessage // for people
 
 	others unknown
 }
@@ -56,6 +57,15 @@ func (r *sessionRow) fields() []field {
 }
 
 func (r *sessionRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+// app is the application whose workers remove the row when the session is dead, "" if it does not say.
+func (r *sessionRow) app() string {
+	var meta map[string]string
+	if json.Unmarshal(r.Meta, &meta) != nil {
+		return "" // it is for people, and may be anything
+	}
+	return meta[sessionApp]
+}
 
 // patience is how long the heartbeat must stand still for a worker whose own expiry is given: workers with another Timing may run in the same
 // application while it is being changed, and each relies on its own.
@@ -81,13 +91,38 @@ func decodeSession(row Row) (sessionRow, error) {
 	return r, nil
 }
 
-// memberRow says by being there that a session takes part in the application. Nothing reads what it holds but operators.
+// memberRow says by being there that a session takes part in the application.
 type memberRow struct {
 	head
-	Worker string
+
+	Worker   string
+	Zone     string
+	ByWeight bool     // it wants shards shared out by their weight: they are if all want it
+	Stuck    []string // shards on which a handler of an earlier session of this process still runs: it cannot take them
+	Drain    bool     // an operator's word: it shall have no shards
+
+	others unknown
 }
 
-func (r *memberRow) encode() []byte { return encodeFields([]field{{"worker", &r.Worker}}, nil) }
+func (r *memberRow) fields() []field {
+	return []field{{"worker", &r.Worker}, {"zone", &r.Zone}, {"byWeight", &r.ByWeight}, {"stuck", &r.Stuck}, {"drain", &r.Drain}}
+}
+
+func (r *memberRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+func decodeMember(row Row) (memberRow, error) {
+	r := memberRow{head: headOf(row)}
+	var err error
+	if r.others, err = decodeFields(row, r.fields()); err != nil {
+		return memberRow{head: headOf(row)}, corrupt(row.Key, err) // which says nothing, and takes part all the same
+	}
+	return r, nil
+}
+
+// says tells whether the row has all that a session has to say of itself; an operator's word is not the session's.
+func (r *memberRow) says(own memberRow) bool {
+	return r.version != 0 && r.Worker == own.Worker && r.Zone == own.Zone && r.ByWeight == own.ByWeight && slices.Equal(r.Stuck, own.Stuck)
+}
 
 // maxEpoch leaves room above every epoch that is read.
 const maxEpoch = 1 << 62
@@ -103,12 +138,14 @@ type shardRow struct {
 	Position   checkpoint.Position
 	State      string          // open, ended
 	Next       string          // the session that it is handed to
-	Request    json.RawMessage // what an operator asks of the owner
+	Request    json.RawMessage // what an operator asks: a [request]
 	Parents    []string
 	Children   []string
 	Start      checkpoint.Start // where to begin while there is no position; never LATEST
 	Closed     bool             // as it was when the row was made
 	Meta       string
+	Rate       uint64 // bytes a second, roughly: what the last owner found
+	Zone       string // where it was last worked on
 
 	others unknown
 }
@@ -117,11 +154,19 @@ func (r *shardRow) fields() []field {
 	return []field{
 		{"owner", &r.Owner}, {"epoch", &r.Epoch}, {"generation", &r.Generation}, {"position", &r.Position}, {"state", &r.State},
 		{"next", &r.Next}, {"request", &r.Request}, {"parents", &r.Parents}, {"children", &r.Children}, {"start", &r.Start},
-		{"closed", &r.Closed}, {"meta", &r.Meta},
+		{"closed", &r.Closed}, {"meta", &r.Meta}, {"rate", &r.Rate}, {"zone", &r.Zone},
 	}
 }
 
 func (r *shardRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+// row is r to be written: listed if others shall hear of it.
+func (r *shardRow) row(listed bool) Row {
+	if listed {
+		return r.listed(r.encode())
+	}
+	return r.quietly(r.encode())
+}
 
 func decodeShard(row Row) (shardRow, error) {
 	r := shardRow{head: headOf(row)}
@@ -178,6 +223,8 @@ type appRow struct {
 	Lister      string // the session that lists the shards for all
 	Claims      uint64 // rises when Lister says that it is still there
 	Listed      bool   // every shard of a first complete listing has its row
+	History     string // of the store, if it tells: another one may have forgotten what this one acknowledged
+	Reset       *resetting
 
 	others unknown
 }
@@ -185,7 +232,7 @@ type appRow struct {
 func (r *appRow) fields() []field {
 	return []field{
 		{"stream", &r.Stream}, {"incarnation", &r.Incarnation}, {"generation", &r.Generation}, {"floor", &r.Floor}, {"start", &r.Start},
-		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed},
+		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed}, {"history", &r.History}, {"reset", &r.Reset},
 	}
 }
 

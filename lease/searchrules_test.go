@@ -67,7 +67,9 @@ func theRules() *rules {
 		take:         func(r shardRow, me string, e evidence) (shardRow, verdict) { return take(r, me, searchApp, e) },
 		holds:        holder.holds,
 		checkpointed: checkpointed,
-		released:     released,
+		released: func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
+			return released(r, h, p, "")
+		},
 		finished: func(r shardRow, h holder, p checkpoint.Position, rows map[string]shardRow) (shardRow, error) {
 			return finished(r, h, p, []string{searchIDs[theChild]}, rows)
 		},
@@ -83,8 +85,8 @@ func theRules() *rules {
 
 // memories are what the pure steps said, by what they were asked: the search asks the same millions of times.
 type memories struct {
-	sends map[wBeats]sending
-	acks  map[beatAsked]acknowledged
+	sends map[wBeats]beatSent
+	acks  map[beatAsked]beatAcked
 	mine  map[beatAsked]bool
 	kills map[sessionAsked]bool
 	dead  map[sessionAsked]ownership
@@ -92,7 +94,7 @@ type memories struct {
 	steps map[stepAsked]wAnswer
 }
 
-func remembered[K comparable, V any](r *rules, m *map[K]V, k K, ask func() V) V {
+func asked[K comparable, V any](r *rules, m *map[K]V, k K, ask func() V) V {
 	v, ok := (*m)[k]
 	if !ok {
 		if *m == nil {
@@ -106,7 +108,7 @@ func remembered[K comparable, V any](r *rules, m *map[K]V, k K, ask func() V) V 
 }
 
 func units(n uint8) instant {
-	return instant{time.Duration(n) * searchUnit, time.Duration(n) * searchUnit}
+	return instant{Mono: time.Duration(n) * searchUnit, Wall: time.Duration(n) * searchUnit}
 }
 
 // searchNow is when a heartbeat is sent or acknowledged, and searchAcked the last that was acknowledged before.
@@ -130,25 +132,25 @@ func (b wBeats) beats() *beats {
 	return real
 }
 
-func (i instant) units() uint8 { return searchNow - uint8(i.mono/searchUnit) }
+func ageOf(i instant) uint8 { return searchNow - uint8(i.Mono/searchUnit) }
 
-type sending struct {
+type beatSent struct {
 	beats wBeats
 	hb    uint8
 	drops bool // the oldest is no longer remembered
 }
 
 // sends notes a sending.
-func (r *rules) sends(b wBeats) sending {
-	return remembered(r, &r.known.sends, b, func() sending {
+func (r *rules) sends(b wBeats) beatSent {
+	return asked(r, &r.known.sends, b, func() beatSent {
 		real := b.beats()
 		hb := r.beaten(wSession{state: isAlive}.row(), r.send(real, units(searchNow))).HB
-		var out sending
+		var out beatSent
 		var ages []uint8
 		for n := uint64(searchAcked) + 1; n <= real.sent; n++ { // as old as an acknowledgement would say
 			after := &beats{sent: real.sent, acked: real.acked, when: append([]flight(nil), real.when...)}
 			since, _ := r.ack(after, n)
-			ages = append(ages, since.units())
+			ages = append(ages, ageOf(since))
 		}
 		out.hb = uint8(hb - searchAcked)
 		if out.drops = len(ages) > len(out.beats.ages); out.drops {
@@ -164,23 +166,23 @@ type beatAsked struct {
 	hb, state uint8
 }
 
-type acknowledged struct {
+type beatAcked struct {
 	beats wBeats
 	age   uint8
 	known bool
 }
 
 // acks notes that hb is stored.
-func (r *rules) acks(b wBeats, hb uint8) acknowledged {
-	return remembered(r, &r.known.acks, beatAsked{b, hb, 0}, func() acknowledged {
+func (r *rules) acks(b wBeats, hb uint8) beatAcked {
+	return asked(r, &r.known.acks, beatAsked{b, hb, 0}, func() beatAcked {
 		real := b.beats()
 		since, known := r.ack(real, hbOf(hb))
-		out := acknowledged{known: known}
+		out := beatAcked{known: known}
 		if known {
-			out.age = since.units()
+			out.age = ageOf(since)
 		}
 		for _, f := range real.when {
-			out.beats.ages[out.beats.n] = f.at.units()
+			out.beats.ages[out.beats.n] = ageOf(f.at)
 			out.beats.n++
 		}
 		return out
@@ -200,21 +202,21 @@ func (w wSession) row() sessionRow {
 
 // goesOnAs tells whether a session's row shows it alive.
 func (r *rules) goesOnAs(b wBeats, w wSession) bool {
-	return remembered(r, &r.known.mine, beatAsked{b, w.hb, w.state}, func() bool { return r.mine(b.beats(), w.row()) })
+	return asked(r, &r.known.mine, beatAsked{b, w.hb, w.state}, func() bool { return r.mine(b.beats(), w.row()) })
 }
 
 type sessionAsked struct{ state, still, expiry uint8 }
 
 // dies tells whether a session is killed by one who saw it stand still since it does.
 func (r *rules) dies(w wSession, expiry uint8) bool {
-	return remembered(r, &r.known.kills, sessionAsked{w.state, w.still, expiry}, func() bool {
+	return asked(r, &r.known.kills, sessionAsked{w.state, w.still, expiry}, func() bool {
 		_, dying := r.killed(w.row(), w.row().HB)
 		return dying && r.still(time.Duration(w.still)*searchUnit, time.Duration(expiry)*searchUnit)
 	})
 }
 
 func (r *rules) owned(w wSession, expiry uint8) ownership {
-	return remembered(r, &r.known.dead, sessionAsked{w.state, w.still, expiry}, func() ownership {
+	return asked(r, &r.known.dead, sessionAsked{w.state, w.still, expiry}, func() ownership {
 		return r.ownership(w.row(), time.Duration(w.still)*searchUnit, time.Duration(expiry)*searchUnit)
 	})
 }
@@ -255,7 +257,7 @@ type wAnswer struct {
 	owns bool
 }
 
-func answered(row shardRow, ok bool) wAnswer {
+func answerOf(row shardRow, ok bool) wAnswer {
 	a := wAnswer{ok, wShard{isOpen, uint8(row.Epoch), 0}, row.Owner == searchMe}
 	if row.State == ended {
 		a.row.state = isEnded
@@ -274,7 +276,7 @@ type takeAsked struct {
 }
 
 func (r *rules) takes(q takeAsked) wAnswer {
-	return remembered(r, &r.known.takes, q, func() wAnswer {
+	return asked(r, &r.known.takes, q, func() wAnswer {
 		e := evidence{app: appRow{head: head{version: 1}, Incarnation: searchApp}, owner: q.owner, running: q.running}
 		p := parent{parentOpen, uint64(q.parent.epoch)}
 		if q.parent.state == isEnded {
@@ -282,7 +284,7 @@ func (r *rules) takes(q takeAsked) wAnswer {
 		}
 		e.parents = map[string]parent{searchIDs[theShard]: p}
 		row, why := r.take(q.row.row(q.shard, q.whose), searchMe, e)
-		return answered(row, why == taken)
+		return answerOf(row, why == taken)
 	})
 }
 
@@ -307,12 +309,12 @@ type stepAsked struct {
 }
 
 func (r *rules) steps(q stepAsked) wAnswer {
-	return remembered(r, &r.known.steps, q, func() wAnswer {
+	return asked(r, &r.known.steps, q, func() wAnswer {
 		row, h, p := q.row.row(q.shard, q.whose), holder{searchMe, uint64(q.epoch), 0}, place(q.pos)
 		var err error
 		switch q.ask {
 		case askHolds:
-			return answered(row, r.holds(h, row))
+			return answerOf(row, r.holds(h, row))
 		case askCheckpoint:
 			row, err = r.checkpointed(row, h, p)
 		case askRelease:
@@ -330,15 +332,15 @@ func (r *rules) steps(q stepAsked) wAnswer {
 				row, err = r.finished(row, h, p, rows)
 			}
 		case askSettled:
-			return answered(row, r.settled(row, h, p))
+			return answerOf(row, r.settled(row, h, p))
 		case askEnded:
-			return answered(row, row.State == ended && r.settled(row, h, p))
+			return answerOf(row, row.State == ended && r.settled(row, h, p))
 		case askFree:
 			next, ok := r.freed(row, searchMe, q.flag == 1)
-			return answered(next, ok)
+			return answerOf(next, ok)
 		case askBegin:
 			row.Position = r.begin(row).Position()
 		}
-		return answered(row, err == nil)
+		return answerOf(row, err == nil)
 	})
 }

@@ -19,6 +19,9 @@ type Timing struct {
 	Request   time.Duration // limit of one request to the store; default 2 s
 	List      time.Duration // between two listings of the stream's shards, by one worker for all; default 30 s
 	Settle    time.Duration // how long the set of workers must be unchanged before shards are moved; default 5 s
+	// Watchdog is how long one call of a handler may last before its shard is taken from it although its worker lives. Its context ends then. If it returns, that
+	// shard alone is released; if it does not within the grace, the whole session ends, hands over its other shards, and joins anew. 0, the default: no limit.
+	Watchdog time.Duration
 }
 
 func (t Timing) withDefaults() Timing {
@@ -29,6 +32,7 @@ func (t Timing) withDefaults() Timing {
 		Request:   cmp.Or(t.Request, 2*time.Second),
 		List:      cmp.Or(t.List, 30*time.Second),
 		Settle:    cmp.Or(t.Settle, 5*time.Second),
+		Watchdog:  t.Watchdog,
 	}
 }
 
@@ -45,8 +49,11 @@ const claimEvery = time.Minute
 // late is how long a claim may be unchanged before another worker lists.
 func (t Timing) late() time.Duration { return claimEvery + 3*t.List }
 
-// fullListing is how often all leases are listed, and not only those that changed.
-func (t Timing) fullListing() time.Duration { return 15 * t.Poll }
+// fullListing is how often all leases are listed, and not only those that changed: the rarer the more there are, so that it costs no more for ten thousand than for
+// some hundred.
+func (t Timing) fullListing(shards int) time.Duration {
+	return max(15, time.Duration(shards)/40) * t.Poll
+}
 
 // Validate joins every fault of t: it is what [NewCoordinator] refuses, for those who check earlier.
 func (t Timing) Validate() error { return errors.Join(t.withDefaults().faults()...) }
@@ -64,6 +71,9 @@ func (t Timing) faults() []error {
 		if d.d <= 0 {
 			refuse(d.field, "%v: give a positive duration, or 0 for the default", d.d)
 		}
+	}
+	if t.Watchdog < 0 {
+		refuse("Watchdog", "%v: give a positive duration, or 0 for none", t.Watchdog)
 	}
 	if len(faults) > 0 {
 		return faults

@@ -12,15 +12,19 @@ type view struct {
 	tick     uint64 // counts what was learned, so that an answer to an older question is recognised
 	shards   map[string]*known
 	sessions map[string]*seen
-	members  map[string]bool
+	members  map[string]memberRow
 	app      appRow
 	appSince time.Duration // when this version of the application's row was first seen
 	cursor   string        // up to where changes of shards were listed
+	joined   string        // likewise of members
 	readAt   time.Duration // when the sessions were last read
 	read     bool          // they were, once
 	team     []string      // the live members, sorted
 	teamAt   time.Duration // since when they are these
 	unwanted map[string]time.Duration
+
+	history   string        // of the store, if it tells
+	historyAt time.Duration // when it was first seen
 }
 
 // known is a shard's row as last heard of.
@@ -47,7 +51,7 @@ func (s *seen) still(now, expiry time.Duration) (bool, time.Duration) {
 func newView(me string, now time.Duration) *view {
 	return &view{
 		me:     me,
-		shards: make(map[string]*known), sessions: make(map[string]*seen), members: make(map[string]bool),
+		shards: make(map[string]*known), sessions: make(map[string]*seen), members: make(map[string]memberRow),
 		unwanted: make(map[string]time.Duration), readAt: now, teamAt: now,
 	}
 }
@@ -159,10 +163,45 @@ func (v *view) owners() map[string]bool {
 	return owners
 }
 
-// membersRead takes in a complete listing of members.
-func (v *view) membersRead(names map[string]bool) {
-	v.members = names
-	v.members[v.me] = true
+// membersRead takes in a listing of members: all of them, or those that changed. own is what this one has to say of itself.
+func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
+	if all {
+		v.members = make(map[string]memberRow, len(rows))
+	}
+	for name, r := range rows {
+		v.members[name] = r
+		v.joined = max(v.joined, r.cursor)
+	}
+	own.head, own.Drain = v.members[v.me].head, v.members[v.me].Drain
+	v.members[v.me] = own
+}
+
+// historyRead takes in the store's history, and tells whether it is another one. Then nothing counts that was seen before: the store may have forgotten heartbeats, takes and deaths, and
+// counts versions and cursors anew from before.
+func (v *view) historyRead(history string, now time.Duration) bool {
+	if history == v.history {
+		return false
+	}
+	v.history, v.historyAt = history, now
+	v.cursor = ""
+	clear(v.shards)
+	for _, s := range v.sessions {
+		s.since = now
+		s.row.version = min(s.row.version, 1)
+	}
+	return true
+}
+
+// forgetful tells whether the store may have forgotten who owns what, and since this worker saw so the longest expiry of a session has not passed. due is when it will have.
+func (v *view) forgetful(now, expiry time.Duration) (is bool, due time.Duration) {
+	if v.app.version == 0 || v.history == v.app.History {
+		return false, 0
+	}
+	for _, s := range v.sessions {
+		expiry = max(expiry, s.known.patience(expiry))
+	}
+	due = v.historyAt + expiry
+	return now < due, due
 }
 
 // application takes in the application's row, as a consistent read or a write of this worker gave it.
@@ -175,7 +214,10 @@ func (v *view) application(r appRow, now time.Duration) {
 // gather works out the live members: they take part, their session is alive and they do not drain.
 func (v *view) gather(now time.Duration) {
 	var team []string
-	for name := range v.members {
+	for name, m := range v.members {
+		if m.Drain {
+			continue
+		}
 		if s := v.sessions[name]; name == v.me || s != nil && s.row.version != 0 && s.row.State == alive && !s.row.Draining {
 			team = append(team, name)
 		}
@@ -203,7 +245,7 @@ func (v *view) owner(name string, now, expiry time.Duration) ownership {
 	return ownerAlive
 }
 
-// suspects are the other sessions whose heartbeat has stood still for the expiry and that matter here: members and owners. Those in living are
+// suspects are the other sessions whose heartbeat has stood still for the expiry and that matter here: members, owners and the one that lists. Those in living are
 // to be killed; missing is that there are others, which are gone: their shards may be taken. next is when to look again.
 func (v *view) suspects(now, expiry, blind time.Duration) (living []string, missing bool, next time.Duration) {
 	next = now + expiry
@@ -214,7 +256,7 @@ func (v *view) suspects(now, expiry, blind time.Duration) (living []string, miss
 	for name, s := range v.sessions {
 		still, due := s.still(now, expiry)
 		switch {
-		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.members[name]:
+		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.takesPart(name) && name != v.app.Lister:
 		case !still:
 			next = min(next, due)
 		case s.row.version != 0:
@@ -225,6 +267,11 @@ func (v *view) suspects(now, expiry, blind time.Duration) (living []string, miss
 	}
 	slices.Sort(living)
 	return living, missing, next
+}
+
+func (v *view) takesPart(name string) bool {
+	_, is := v.members[name]
+	return is
 }
 
 // lists tells whether this worker is the one that lists the stream's shards, or shall take that over: the one that claims it is not there, or has not
