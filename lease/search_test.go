@@ -37,13 +37,13 @@ type search struct {
 
 var searches = []search{
 	{"a shard, its child and late writes", families, 4_170_000}, // the longest first
-	{"nobody looks at a clock", timeless, 600_000},
+	{"nobody looks at a clock", timeless, 400_000},
 	{"processes leave", leaving, 620_000},
 	{"rows of dead sessions are removed", removing, 1_320_000},
 	{"clocks that drift", drifting, 370_000},
 }
 
-// longSearches are for a night, and tens of gigabytes.
+// longSearches are for a night and tens of gigabytes; how large they are is not known.
 var longSearches = []search{
 	{"a shard and two late writes", bounds{workers: 2, own: 3, expiry: 4, late: 2, records: [2]uint8{1}}, 0},
 	{"a shard, its child and late writes", bounds{workers: 2, own: 3, expiry: 4, child: true, late: 1, records: [2]uint8{1, 1}}, 0},
@@ -65,6 +65,9 @@ func TestSearchEveryInterleaving(t *testing.T) {
 		}
 	})
 	close(reached)
+	if len(reached) < len(searches) {
+		return // one that failed, or that was not asked for
+	}
 	special := make(map[string]int)
 	var count [ops][outcomes]int
 	for e := range reached {
