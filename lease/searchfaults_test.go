@@ -165,6 +165,7 @@ var searchFaults = []struct {
 
 // Each fault must be found, by a shortest way to it.
 func TestSearchFindsFaults(t *testing.T) {
+	t.Parallel()
 	for _, f := range searchFaults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

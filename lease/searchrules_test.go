@@ -125,11 +125,11 @@ func hbOf(hb uint8) uint64 {
 }
 
 func (b wBeats) beats() *beats {
-	real := &beats{sent: searchAcked + uint64(b.n), acked: searchAcked}
+	held := &beats{sent: searchAcked + uint64(b.n), acked: searchAcked}
 	for i, age := range b.ages[:b.n] {
-		real.when = append(real.when, flight{hbOf(uint8(i) + 1), units(searchNow - age)})
+		held.when = append(held.when, flight{hbOf(uint8(i) + 1), units(searchNow - age)})
 	}
-	return real
+	return held
 }
 
 func ageOf(i instant) uint8 { return searchNow - uint8(i.Mono/searchUnit) }
@@ -143,12 +143,12 @@ type beatSent struct {
 // sends notes a sending.
 func (r *rules) sends(b wBeats) beatSent {
 	return asked(r, &r.known.sends, b, func() beatSent {
-		real := b.beats()
-		hb := r.beaten(wSession{state: isAlive}.row(), r.send(real, units(searchNow))).HB
+		held := b.beats()
+		hb := r.beaten(wSession{state: isAlive}.row(), r.send(held, units(searchNow))).HB
 		var out beatSent
 		var ages []uint8
-		for n := uint64(searchAcked) + 1; n <= real.sent; n++ { // as old as an acknowledgement would say
-			after := &beats{sent: real.sent, acked: real.acked, when: append([]flight(nil), real.when...)}
+		for n := uint64(searchAcked) + 1; n <= held.sent; n++ { // as old as an acknowledgement would say
+			after := &beats{sent: held.sent, acked: held.acked, when: append([]flight(nil), held.when...)}
 			since, _ := r.ack(after, n)
 			ages = append(ages, ageOf(since))
 		}
@@ -175,13 +175,13 @@ type beatAcked struct {
 // acks notes that hb is stored.
 func (r *rules) acks(b wBeats, hb uint8) beatAcked {
 	return asked(r, &r.known.acks, beatAsked{b, hb, 0}, func() beatAcked {
-		real := b.beats()
-		since, known := r.ack(real, hbOf(hb))
+		held := b.beats()
+		since, known := r.ack(held, hbOf(hb))
 		out := beatAcked{known: known}
 		if known {
 			out.age = ageOf(since)
 		}
-		for _, f := range real.when {
+		for _, f := range held.when {
 			out.beats.ages[out.beats.n] = ageOf(f.at)
 			out.beats.n++
 		}

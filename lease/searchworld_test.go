@@ -272,10 +272,10 @@ func (x *world) forget(e *explorer) {
 		}
 		for shard := range p.work {
 			k := &p.work[shard]
-			switch {
-			case k.on == 0 || k.on == isLost:
+			switch k.on {
+			case 0, isLost:
 				*k = wWork{on: k.on}
-			case k.on == isReleasing:
+			case isReleasing:
 				k.born = 0
 			}
 		}
