@@ -261,10 +261,7 @@ func (c *crew) terminate(w *worker) error {
 
 // terminateAll tells all workers that run to stop, at once.
 func (c *crew) terminateAll() error {
-	var all []*worker
-	for _, w := range c.running() {
-		all = append(all, w)
-	}
+	all := c.running()
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, w := range all {

@@ -13,6 +13,7 @@ type kind string
 
 // What workers tell.
 const (
+	ready    kind = "ready"    // about to call consumer.Run
 	begun    kind = "begun"    // a call of the handler
 	done     kind = "done"     // the same call is about to return without an error
 	assigned kind = "assigned" // a shard

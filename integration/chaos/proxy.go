@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/runnelhq/runnel/internal/backoff"
 )
 
 // mode is what a proxy does with what passes it.
@@ -186,13 +188,7 @@ func (p *proxy) admit(ctx context.Context, answer bool) error {
 			return errCut
 		case m == delay && answer:
 			p.hit(delay)
-			t := time.NewTimer(late)
-			defer t.Stop()
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				return errCut
-			}
+			return backoff.Wait(ctx, late)
 		}
 		return nil
 	}

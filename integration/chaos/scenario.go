@@ -24,10 +24,10 @@ type scenario struct {
 func (s scenario) String() string { return s.store + ", " + s.strategy() }
 
 func (s scenario) strategy() string {
-	switch {
-	case s.everyN == 0:
+	switch s.everyN {
+	case 0:
 		return "EveryRecord"
-	case s.everyN == defaults:
+	case defaults:
 		return "defaults"
 	}
 	return fmt.Sprintf("EveryN(%d)", s.everyN)
@@ -36,10 +36,10 @@ func (s scenario) strategy() string {
 // bound is how many records may be repeated when an owner did not give its shard up cleanly: what was in its hands, and of EveryN what was done and not
 // stored, at most 2N − 1.
 func (s scenario) bound() int {
-	switch {
-	case s.everyN == 0:
+	switch s.everyN {
+	case 0:
 		return 1
-	case s.everyN == defaults:
+	case defaults:
 		return 2 * 1000
 	}
 	return 2 * s.everyN

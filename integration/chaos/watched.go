@@ -21,6 +21,12 @@ type watchedStore struct {
 	last uint64
 }
 
+// watch makes a store tell of its writes. It has the methods of the store that are asked for by type.
+func watch(s lease.Store, worker string) (lease.Store, *watchedStore) {
+	w := &watchedStore{Store: s, worker: worker}
+	return w, w
+}
+
 // Validate is the store's own.
 func (s *watchedStore) Validate() error {
 	if v, ok := s.Store.(interface{ Validate() error }); ok {

@@ -25,12 +25,12 @@ func (t task) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	watched := &watchedStore{Store: store, worker: t.Worker}
+	store, watched := watch(store, t.Worker)
 	h := &handling{task: t}
 	cfg := consumer.Config{
 		Name: t.App, Worker: t.Worker,
 		Source:  kinesissource.New(services.Kinesis(), t.Stream, &kinesissource.Config{Busy: t.Busy, Idle: t.Idle}),
-		Leases:  watched,
+		Leases:  store,
 		Handler: consumer.Each(h.broken()), Timing: t.Timing,
 		Hooks: t.hooks(),
 	}
@@ -46,6 +46,7 @@ func (t task) work(ctx context.Context) error {
 	life, end := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { t.tellFreezes(life) })
+	t.say(event{Kind: ready})
 	err = consumer.Run(ctx, cfg)
 	end()
 	beside.Wait()
