@@ -1,9 +1,11 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -22,12 +24,12 @@ func (m *member) acts(ctx context.Context) {
 			}
 			fails++
 			m.report(err)
-			wait = m.retries().Delay(fails)
+			wait = m.clock.delay(m.retries(), fails)
 		} else {
 			fails = 0
 			m.completed(&m.acted)
 		}
-		if m.act.wait(ctx, wait) != nil {
+		if m.clock.Wait(ctx, wait, m.act) != nil {
 			return
 		}
 	}
@@ -39,14 +41,24 @@ func (m *member) planned() (plan, time.Duration) {
 	now := m.clock.mono()
 	m.view.gather(now)
 	held := func(id string) bool { return m.holds[id].until > now }
-	return m.view.plan(m.s.name, m.busy, held, now, m.cfg.Timing), now
+	p := m.view.plan(m.s.name, m.busy, held, now, m.cfg.Timing)
+	if forgetful, due := m.view.forgetful(now, m.cfg.Timing.Expiry); forgetful {
+		p.take = nil
+		p.wake(due)
+	}
+	if p.await && !m.awaits {
+		m.awaitsSince = now
+		m.poll.poke() // its wait was for a quieter time
+	}
+	m.awaits = p.await
+	return p, now
 }
 
 func (m *member) perform(ctx context.Context, p plan) error {
 	m.mu.Lock()
-	for _, id := range p.drain {
-		if k := m.works[id]; k != nil && !k.returned {
-			k.lease.drain()
+	for _, h := range p.drain {
+		if k := m.works[h.shard]; k != nil && !k.returned {
+			k.lease.drain(h.next)
 		}
 	}
 	m.mu.Unlock()
@@ -59,6 +71,31 @@ func (m *member) perform(ctx context.Context, p plan) error {
 	}
 	for batch := range slices.Chunk(p.free, writeBatch) {
 		errs = append(errs, m.free(ctx, batch))
+	}
+	errs = append(errs, m.reweigh(ctx))
+	return errors.Join(errs...)
+}
+
+// reweigh stores the weights that have changed, once in a while: most are stored with a checkpoint.
+func (m *member) reweigh(ctx context.Context) error {
+	now := m.clock.mono()
+	if !m.cfg.ByWeight || now-m.weighed < weightTime {
+		return nil
+	}
+	m.weighed = now
+	m.mu.Lock()
+	var leases []*Lease
+	for _, id := range slices.Sorted(maps.Keys(m.works)) {
+		if k := m.works[id]; !k.returned {
+			leases = append(leases, k.lease)
+		}
+	}
+	m.mu.Unlock()
+	var errs []error
+	for _, l := range leases {
+		if err := l.reweigh(ctx); err != nil && !errors.Is(err, ErrLost) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -82,6 +119,7 @@ func (m *member) take(ctx context.Context, ids []string) error {
 			continue
 		}
 		next, why := take(r, m.s.name, m.cfg.Incarnation, judge(r))
+		next.Zone = cmp.Or(m.cfg.Zone, next.Zone)
 		if why != taken {
 			m.log.Debug("lease: not taken", "shard", id, "why", why)
 			continue
@@ -98,11 +136,7 @@ func (m *member) take(ctx context.Context, ids []string) error {
 // write sends takes, and starts work on what a read that is sent afterwards shows to be taken: an answer may be lost, and it lacks the cursor.
 func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shardRow) error {
 	answers := m.req.put(ctx, writes...)
-	ids := make([]string, 0, len(wanted))
-	for id := range wanted {
-		ids = append(ids, id)
-	}
-	rows, err := m.fetch(ctx, ids)
+	rows, err := m.fetch(ctx, slices.Sorted(maps.Keys(wanted)))
 	errs := []error{err}
 	for i, answer := range answers {
 		id, _ := shardID(writes[i].Key)
@@ -126,13 +160,18 @@ func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shar
 // took meanwhile.
 func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(shardRow) evidence, error) {
 	var owners, parents []string
-	for _, r := range rows {
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		r := rows[id]
 		if r.Owner != "" && r.Owner != m.s.name && !slices.Contains(owners, r.Owner) {
 			owners = append(owners, r.Owner)
 		}
 		parents = union(parents, r.Parents)
 	}
 	app, err := m.readOwners(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	history, err := m.req.history(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -143,13 +182,13 @@ func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(s
 	return func(r shardRow) evidence {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		e := evidence{app: app, running: m.busy(r.ID), parents: make(map[string]parent, len(r.Parents))}
+		e := evidence{app: app, history: history, running: m.busy(r.ID), parents: make(map[string]parent, len(r.Parents))}
 		if r.Owner != "" {
 			e.owner = m.view.owner(r.Owner, m.clock.mono(), m.cfg.Timing.Expiry)
 		}
 		for _, id := range r.Parents {
 			if p, readable := found[id]; readable {
-				e.parents[id] = m.parent(p)
+				e.parents[id] = m.parent(r, p)
 			}
 		}
 		return e
@@ -197,11 +236,11 @@ func (m *member) fetchSessions(ctx context.Context, sessions []string, others ..
 	return found, nil
 }
 
-// parent judges a parent by its row, which was read as evidence.
-func (m *member) parent(r shardRow) parent {
+// parent judges a parent of child by its row, which was read as evidence. A child with a position was begun when the parent had ended, whose row was removed since.
+func (m *member) parent(child, r shardRow) parent {
 	p := parent{epoch: r.Epoch}
 	switch {
-	case r.version == 0 && m.gone.gone(r.ID):
+	case r.version == 0 && (!child.Position.IsZero() || m.gone.gone(r.ID)):
 		p.state = parentGone
 	case r.version == 0:
 		p.state = parentUnknown
@@ -222,9 +261,9 @@ func (m *member) free(ctx context.Context, ids []string) error {
 	}
 	m.completed(&m.acted) // a row that cannot be written is that shard's trouble
 	var writes []Row
-	for id, r := range rows {
+	for _, id := range ids {
 		m.mu.Lock()
-		next, mine := freed(r, m.s.name, m.busy(id))
+		next, mine := freed(rows[id], m.s.name, m.busy(id))
 		m.mu.Unlock()
 		if mine {
 			writes = append(writes, next.listed(next.encode()))
@@ -248,6 +287,7 @@ func (m *member) freeRest(ctx context.Context) error {
 		}
 	}
 	m.mu.Unlock()
+	slices.Sort(ids)
 	var errs []error
 	for batch := range slices.Chunk(ids, writeBatch) {
 		errs = append(errs, m.free(ctx, batch))

@@ -25,7 +25,7 @@ func (l *Lease) bear(ctx context.Context, children []Shard) (ids []string, rows 
 		if err == nil {
 			break
 		}
-		if waitErr := l.pause(ctx, l.retries().Delay(fails)); waitErr != nil {
+		if waitErr := l.pause(ctx, fails); waitErr != nil {
 			return nil, nil, errors.Join(waitErr, err)
 		}
 		if !l.Valid() {

@@ -1,25 +1,28 @@
 package lease
 
-import "time"
+import (
+	"context"
+	"time"
 
-// instant is a moment on the two clocks of this host. The monotonic clock never jumps, but stands still on Linux while a virtual machine is
-// suspended; the wall clock goes on and may jump.
-type instant struct {
-	mono time.Duration
-	wall time.Duration // since 1970
-}
+	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/ground"
+)
 
-// age is how long before now i was, on the clock that says more.
-func (i instant) age(now instant) time.Duration { return max(now.mono-i.mono, now.wall-i.wall) }
+// instant is a moment on the two clocks of this host.
+type instant = ground.Instant
 
-// clock counts the monotonic time from began.
-type clock struct{ began time.Time }
-
-func newClock() clock { return clock{time.Now()} }
-
-func (c clock) now() instant { return c.at(time.Now()) }
-
-func (c clock) at(t time.Time) instant { return instant{t.Sub(c.began), time.Duration(t.UnixNano())} }
+// clock is the ground that a worker stands on: its clocks, waits, goroutines and dice.
+type clock struct{ ground.Ground }
 
 // mono is for what others do: nobody compares wall clocks between hosts.
-func (c clock) mono() time.Duration { return time.Since(c.began) }
+func (c clock) mono() time.Duration { return c.Now().Mono }
+
+func (c clock) jitter(d time.Duration) time.Duration { return ground.Jitter(c, d) }
+
+// delay is the wait after the n-th failure in a row.
+func (c clock) delay(p backoff.Policy, n int) time.Duration { return c.Upto(p.Ceiling(n)) }
+
+// rest waits after the n-th failure in a row, or returns the cause of ctx's end.
+func (c clock) rest(ctx context.Context, p backoff.Policy, n int) error {
+	return c.Wait(ctx, c.delay(p, n))
+}

@@ -3,6 +3,8 @@ package lease
 import (
 	"context"
 	"errors"
+
+	"github.com/runnelhq/runnel/internal/ground"
 )
 
 // Causes with which the context of a shard's work ends, errors of a [Lease], and errors of [Coordinator.Run].
@@ -42,4 +44,6 @@ func NewCoordinator(cfg Config) (*Coordinator, error) {
 //
 // It returns nil after a clean stop; an error that wraps [ErrRunning] and names the shards of which a handler still runs; [ErrStream];
 // [ErrIncarnation]; [ErrRow] about the application's own row; or the failure of Setup, which is not retried for ever.
-func (c *Coordinator) Run(ctx context.Context) error { return newWorker(c.cfg).run(ctx) }
+func (c *Coordinator) Run(ctx context.Context) error {
+	return newWorker(c.cfg, clock{ground.From(ctx)}).run(ctx)
+}

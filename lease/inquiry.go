@@ -49,7 +49,7 @@ func (q *inquiry) run(ctx context.Context, found func()) {
 	for {
 		id, ok := q.next()
 		if !ok {
-			if q.asked.wait(ctx, q.again) != nil {
+			if q.clock.Wait(ctx, q.again, q.asked) != nil {
 				return
 			}
 			continue
@@ -73,7 +73,7 @@ func (q *inquiry) run(ctx context.Context, found func()) {
 const askLimit = 30 * time.Second
 
 func (q *inquiry) askOne(ctx context.Context, id string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	ctx, cancel := q.clock.Limit(ctx, askLimit, context.DeadlineExceeded)
 	defer cancel()
 	return q.ask(ctx, id)
 }

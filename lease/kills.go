@@ -24,11 +24,11 @@ func (m *member) kills(ctx context.Context) {
 			}
 			fails++
 			m.report(err)
-			wait = m.retries().Delay(fails)
+			wait = m.clock.delay(m.retries(), fails)
 		} else {
 			fails = 0
 		}
-		if m.kill.wait(ctx, wait) != nil {
+		if m.clock.Wait(ctx, wait, m.kill) != nil {
 			return
 		}
 	}

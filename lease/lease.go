@@ -16,31 +16,37 @@ import (
 // context of the shard's work ends with a cause that wraps [ErrLost]. A lease that has ended stays so: who wants the shard again takes it in a
 // new epoch.
 type Lease struct {
-	shard   Shard
-	start   checkpoint.Start
-	holder  holder
-	session *session
-	keys    keys
-	learn   func(shardRow) // tells the worker what was stored
+	shard    Shard
+	start    checkpoint.Start
+	holder   holder
+	session  *session
+	keys     keys
+	byWeight bool
+	learn    func(shardRow) // tells the worker what was stored
 
 	draining  chan struct{}
 	drainOnce sync.Once
+	next      string        // the session for which the shard is wanted back; set before draining is closed
 	lost      chan struct{} // closed before end is called
 	end       context.CancelCauseFunc
 	over      atomic.Bool // released, ended or lost: nothing may be dispatched any longer
 
-	mu    sync.Mutex
-	row   shardRow // as last known to be stored
-	cause error    // why it was lost
+	brought atomic.Int64 // bytes that Weigh was told of since they were last measured
+
+	mu       sync.Mutex
+	row      shardRow // as last known to be stored
+	cause    error    // why it was lost
+	meter    meter
+	measured time.Duration // when, on the monotonic clock
 }
 
 // newLease makes the lease of a row that was just taken. end ends the context of its work.
-func newLease(row shardRow, s *session, k keys, learn func(shardRow), end context.CancelCauseFunc) *Lease {
+func newLease(row shardRow, s *session, k keys, byWeight bool, learn func(shardRow), end context.CancelCauseFunc) *Lease {
 	return &Lease{
 		shard: Shard{ID: row.ID, Parents: row.Parents, Closed: row.Closed, Meta: row.Meta},
 		start: row.begin(), holder: holder{s.name, row.Epoch, row.Generation},
-		session: s, keys: k, learn: learn,
-		draining: make(chan struct{}), lost: make(chan struct{}), end: end, row: row,
+		session: s, keys: k, byWeight: byWeight, learn: learn,
+		draining: make(chan struct{}), lost: make(chan struct{}), end: end, row: row, measured: s.clock.mono(),
 	}
 }
 
@@ -64,12 +70,12 @@ func (l *Lease) Position() checkpoint.Position { return l.stored().Position }
 
 // Valid tells whether the owner may dispatch, apply or checkpoint now. It does no I/O; ask before each dispatch. Once false it
 // stays false, and the context of the shard's work ends.
-func (l *Lease) Valid() bool { return l.ValidAt(time.Now()) }
+func (l *Lease) Valid() bool { return !l.over.Load() && l.timely() }
 
 // ValidAt is Valid for who has just looked at the clock, and does not want to do so twice for each record: now is what time.Now gave a moment ago. Any other
 // instant gives a wrong answer, and one that has not come yet ends the lease.
 func (l *Lease) ValidAt(now time.Time) bool {
-	return !l.over.Load() && l.timelyAt(now)
+	return !l.over.Load() && l.timelyAt(l.session.clock.At(now))
 }
 
 // Draining is closed when the shard is wanted back: stop dispatching, finish what is in flight, Release.
@@ -84,9 +90,46 @@ func (l *Lease) Checkpoint(ctx context.Context, p checkpoint.Position) error {
 	if p == l.Position() {
 		return nil
 	}
-	return l.write(ctx, "checkpoint", l.Valid, false,
-		func(r shardRow) (shardRow, error) { return checkpointed(r, l.holder, p) },
+	weight, news := l.weight()
+	return l.write(ctx, "checkpoint", l.Valid, news,
+		func(r shardRow) (shardRow, error) {
+			r, err := checkpointed(r, l.holder, p)
+			r.Rate = weight
+			return r, err
+		},
 		func(r shardRow) bool { return l.holder.holds(r) && !r.Position.Before(p) })
+}
+
+// Weigh tells how many bytes the shard brought, for [Config].ByWeight. It does no I/O.
+func (l *Lease) Weigh(bytes int64) { l.brought.Add(bytes) }
+
+// weight is what the row shall say of the shard's weight, and whether it does not yet.
+func (l *Lease) weight() (weight uint64, news bool) {
+	if !l.byWeight {
+		return l.stored().Rate, false
+	}
+	now := l.session.clock.mono()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.meter.add(uint64(max(0, l.brought.Swap(0))), now-l.measured)
+	l.measured = now
+	weight = l.meter.weight(l.row.Rate)
+	return weight, weight != l.row.Rate
+}
+
+// reweigh stores the weight of a shard that does so by no checkpoint, for it brings next to nothing any longer.
+func (l *Lease) reweigh(ctx context.Context) error {
+	weight, news := l.weight()
+	if !news || !l.Valid() {
+		return nil
+	}
+	return l.write(ctx, "weigh", l.Valid, true,
+		func(r shardRow) (shardRow, error) {
+			r, err := checkpointed(r, l.holder, r.Position)
+			r.Rate = weight
+			return r, err
+		},
+		func(r shardRow) bool { return l.holder.holds(r) && r.Rate == weight })
 }
 
 // Release stores p and gives the shard up, in one write. After the call, whatever it returned, this epoch is over. A position below the stored one is an
@@ -101,7 +144,7 @@ func (l *Lease) Release(ctx context.Context, p checkpoint.Position) error {
 		p = at
 	}
 	err := l.write(ctx, "release", l.timely, true,
-		func(r shardRow) (shardRow, error) { return released(r, l.holder, p) },
+		func(r shardRow) (shardRow, error) { return released(r, l.holder, p, l.successor()) },
 		func(r shardRow) bool { return settled(r, l.holder, p) })
 	if backwards != nil {
 		err = errors.Join(l.failed("release", backwards), err)
@@ -155,9 +198,9 @@ func (l *Lease) lose(why error) {
 }
 
 // timely tells whether the session is valid; if it is not, the lease is lost.
-func (l *Lease) timely() bool { return l.timelyAt(time.Now()) }
+func (l *Lease) timely() bool { return l.timelyAt(l.session.clock.Now()) }
 
-func (l *Lease) timelyAt(now time.Time) bool {
+func (l *Lease) timelyAt(now instant) bool {
 	if l.session.validAt(now) {
 		return true
 	}
@@ -165,7 +208,20 @@ func (l *Lease) timelyAt(now time.Time) bool {
 	return false
 }
 
-func (l *Lease) drain() { l.drainOnce.Do(func() { close(l.draining) }) }
+func (l *Lease) drain(next string) {
+	l.drainOnce.Do(func() {
+		l.next = next
+		close(l.draining)
+	})
+}
+
+// successor is the session to which a release hands the shard, "" if there is none by name.
+func (l *Lease) successor() string {
+	if closed(l.draining) {
+		return l.next
+	}
+	return ""
+}
 
 func (l *Lease) stored() shardRow {
 	l.mu.Lock()
@@ -181,14 +237,7 @@ func (l *Lease) store(r shardRow) {
 
 // voluntary tells whether work that has returned did so without a reason: the lease was neither wanted back, nor lost, nor did the shard end.
 func (l *Lease) voluntary() bool {
-	select {
-	case <-l.draining:
-		return false
-	case <-l.lost:
-		return false
-	default:
-		return l.stored().State != ended
-	}
+	return !closed(l.draining) && !closed(l.lost) && l.stored().State != ended
 }
 
 // failed names the shard and the operation.
@@ -219,15 +268,20 @@ func (l *Lease) write(
 		if !may() {
 			return l.failed(op, ErrLost)
 		}
-		row := next.quietly(next.encode())
 		if listed {
-			row.Cursor = ""
+			if err = l.session.out.send(ctx, next.listed(next.encode()), may); errors.Is(err, ErrLost) {
+				return l.failed(op, ErrLost)
+			}
+		} else {
+			err = l.session.req.put(ctx, next.quietly(next.encode()))[0]
 		}
-		err = l.session.req.put(ctx, row)[0]
 		if err == nil {
 			next.version++
 			l.keep(next, listed)
 			return nil
+		}
+		if !may() {
+			return l.failed(op, ErrLost) // it is another's, or about to be, whatever became of the write
 		}
 		now, readErr := l.read(ctx)
 		switch {
@@ -248,7 +302,7 @@ func (l *Lease) write(
 				continue // another changed what is not the owner's, or an earlier write came late
 			}
 		}
-		if waitErr := l.pause(ctx, l.retries().Delay(fails)); waitErr != nil {
+		if waitErr := l.pause(ctx, fails); waitErr != nil {
 			return l.failed(op, errors.Join(waitErr, err))
 		}
 		l.session.report(l.failed(op, err))
@@ -276,16 +330,14 @@ func (l *Lease) read(ctx context.Context) (shardRow, error) {
 	return decodeShard(rows[key])
 }
 
-// pause waits before a retry. The end of ctx is its cause; a lease that is lost meanwhile is ErrLost.
-func (l *Lease) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-l.lost:
-		return ErrLost
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// pause waits after the n-th failure in a row. The end of ctx is its cause; a lease that is lost meanwhile is ErrLost.
+func (l *Lease) pause(ctx context.Context, fails int) error {
+	c := l.session.clock
+	if err := c.Wait(ctx, c.delay(l.retries(), fails), l.lost); err != nil {
+		return err
 	}
+	if closed(l.lost) {
+		return ErrLost
+	}
+	return nil
 }

@@ -27,18 +27,18 @@ func (m *member) lists(ctx context.Context) {
 				if ctx.Err() != nil {
 					return
 				}
-				next = m.clock.mono() + backoff.Jitter(m.cfg.Timing.List)
+				next = m.clock.mono() + m.clock.jitter(m.cfg.Timing.List)
 				if err != nil {
 					fails++
 					m.report(err)
-					next = m.clock.mono() + retries.Delay(fails)
+					next = m.clock.mono() + m.clock.delay(retries, fails)
 				} else {
 					fails = 0
 				}
 			}
 			wait = next - m.clock.mono()
 		}
-		if m.list.wait(ctx, wait) != nil {
+		if m.clock.Wait(ctx, wait, m.list) != nil {
 			return
 		}
 	}
@@ -107,7 +107,7 @@ func (m *member) claim(ctx context.Context, app appRow, claimed *time.Duration) 
 
 // pin resolves LATEST once for all shards, before any of them has a row.
 func (m *member) pin(ctx context.Context, app appRow) (appRow, error) {
-	limited, cancel := context.WithTimeout(ctx, askLimit)
+	limited, cancel := m.clock.Limit(ctx, askLimit, context.DeadlineExceeded)
 	defer cancel()
 	at, err := m.cfg.Pin(limited, app.Start)
 	if err == nil && at.Kind() == checkpoint.StartLatest {
@@ -141,7 +141,7 @@ func (m *member) updateApp(ctx context.Context, app appRow, what string) (appRow
 func (m *member) sync(ctx context.Context, app appRow) (appRow, error) {
 	var found []Shard
 	var listErr error
-	for s, err := range patient(ctx, max(m.cfg.Timing.List, askLimit), errNoShards, "lease: list the shards", m.cfg.Shards) {
+	for s, err := range patient(ctx, m.clock, max(m.cfg.Timing.List, askLimit), errNoShards, "lease: list the shards", m.cfg.Shards) {
 		if err == nil {
 			err = checkShard(s)
 		}
@@ -154,11 +154,19 @@ func (m *member) sync(ctx context.Context, app appRow) (appRow, error) {
 	if err := errors.Join(listErr, m.makeRows(ctx, app, found)); err != nil {
 		return app, err
 	}
-	if app.Listed || len(found) == 0 {
+	if len(found) == 0 {
 		return app, nil
 	}
-	app.Listed = true
-	return m.updateApp(ctx, app, "store that the shards were listed")
+	if !app.Listed {
+		app.Listed = true
+		return m.updateApp(ctx, app, "store that the shards were listed")
+	}
+	listed := make(map[string]bool, len(found))
+	for _, s := range found {
+		listed[s.ID] = true
+	}
+	app, err := m.prune(ctx, app, listed)
+	return app, errors.Join(err, m.clear(ctx))
 }
 
 // makeRows makes the rows that shards lack, parents first, and adds parents that a row does not name.
@@ -198,7 +206,7 @@ func (m *member) makeRows(ctx context.Context, app appRow, found []Shard) error 
 		}
 		changed := r.version == 0
 		if changed {
-			r = newRow(m.keys.shard(s.ID), s, startOf(app, hasRow(s, rows, listed)), app.Generation)
+			r = newRow(m.keys.shard(s.ID), s, startOf(app, hasRow(s, rows, listed)), generationOf(app, s, rows))
 		} else {
 			r, changed = withParents(r, s.Parents)
 		}

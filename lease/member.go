@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/ground"
 )
 
 // member is a worker's part in the application during one session.
@@ -19,13 +21,19 @@ type member struct {
 	view      *view // guarded by the worker's mu
 	corrupted map[string]uint64
 
+	strays      map[string]bool // members that had no session at the last listing; guarded by mu
+	weighed     time.Duration   // when weights were last looked at; the acting loop's
+	awaits      bool            // a live worker has what is meant for this one; guarded by mu, as since when
+	awaitsSince time.Duration
+
 	stopping chan struct{} // closed when no shard shall be taken any longer
 	stopOnce sync.Once
-	ended    chan struct{} // closed, after why was set, when the application cannot go on
+	unlist   context.CancelFunc // ends the listing of shards
+	ended    chan struct{}      // closed, after why was set, when the application cannot go on
 	endOnce  sync.Once
 	why      error
 
-	lookers, takers sync.WaitGroup
+	lookers, takers ground.Group
 
 	poll, act, kill, list wake
 	full                  atomic.Bool  // the next poll lists every shard
@@ -36,22 +44,25 @@ func newMember(w *worker) *member {
 	m := &member{
 		worker: w, corrupted: make(map[string]uint64),
 		stopping: make(chan struct{}), ended: make(chan struct{}),
+		lookers: w.clock.Group(), takers: w.clock.Group(),
 		poll: newWake(), act: newWake(), kill: newWake(), list: newWake(),
 	}
 	m.s = newSession(w.cfg.Worker, w.req, w.cfg.Timing, w.clock)
 	m.view = newView(m.s.name, w.clock.mono())
 	m.s.report, m.s.steady = w.report, m.steady
 	m.full.Store(true)
-	m.completed(&m.polled)
-	m.completed(&m.acted)
 	return m
 }
 
 func (m *member) completed(what *atomic.Int64) { what.Store(int64(m.clock.mono())) }
 
-// steady tells whether this worker polls and takes. One that does not must not heartbeat, so that others take what is meant for it.
+// steady tells whether this worker polls and takes. One that does not must not heartbeat, so that others take what is meant for it. Before it takes part nothing
+// is, and its first heartbeats may take as long as they like.
 func (m *member) steady(now time.Duration) bool {
 	last := m.polled.Load()
+	if last == 0 {
+		return true
+	}
 	if !m.stopped() {
 		last = min(last, m.acted.Load())
 	}
@@ -65,29 +76,36 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 		m.leave(context.WithoutCancel(ctx))
 		return errors.Is(err, errOver), nil
 	}
+	retired := false
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
-	var sessions sync.WaitGroup
+	listing, unlist := context.WithCancel(life) // until nothing shall be taken any longer
+	m.unlist = unlist
+	entering, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	sessions := m.clock.Group()
 	sessions.Go(func() {
 		why := m.s.run(life)
 		end(why)
+		giveUp(why)
 		if errors.Is(why, errOver) {
 			m.stop()
 			m.lose(why)
 		}
 	})
 	sessions.Go(func() { m.s.watch(life, func() { m.lose(errLapsed) }) })
-	if err = m.enter(ctx, life); err == nil {
+	if err = m.enter(entering); err == nil {
 		w.log.Info("lease: joined", "session", m.s.name)
-		m.start(life)
-		select {
-		case <-ctx.Done():
-		case <-life.Done():
-		case <-m.ended:
-			err = m.why
+		m.start(life, listing)
+		_ = m.clock.Wait(ctx, ground.Forever, life.Done(), m.ended)
+		err = m.failure()
+		if retired = errors.Is(err, errRetired); retired {
+			w.log.Warn("lease: a handler is stuck: the session ends, and another takes over what it has", "session", m.s.name)
+			err = nil
 		}
 	}
 	over = errors.Is(context.Cause(life), errOver) && ctx.Err() == nil && err == nil
+	retired = retired && !over
 	if !over {
 		m.s.drain()
 		m.drain()
@@ -101,6 +119,7 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 	if !over {
 		m.leave(context.WithoutCancel(ctx))
 	}
+	over = over || retired && ctx.Err() == nil
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = nil
 	}
@@ -108,13 +127,9 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 }
 
 // enter waits for the first acknowledged heartbeat, reads or makes the application's row and puts the member's.
-func (m *member) enter(ctx, life context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := context.AfterFunc(life, func() { cancel(context.Cause(life)) })
-	defer stop()
+func (m *member) enter(ctx context.Context) error {
 	for !m.s.valid() {
-		if err := m.s.acked.wait(ctx, m.cfg.Timing.Heartbeat); err != nil {
+		if err := m.clock.Wait(ctx, m.cfg.Timing.Heartbeat, m.s.acked); err != nil {
 			return unlessOver(err)
 		}
 	}
@@ -127,7 +142,7 @@ func (m *member) enter(ctx, life context.Context) error {
 			return unlessOver(context.Cause(ctx))
 		}
 		m.report(fmt.Errorf("lease: join application %s: %w", m.cfg.App, err))
-		if err := backoff.Wait(ctx, m.retries().Delay(fails)); err != nil {
+		if err := m.clock.rest(ctx, m.retries(), fails); err != nil {
 			return unlessOver(err)
 		}
 	}
@@ -142,6 +157,9 @@ func unlessOver(err error) error {
 }
 
 func (m *member) enterOnce(ctx context.Context) error {
+	if err := m.readHistory(ctx); err != nil {
+		return err
+	}
 	if err := m.enterApp(ctx); err != nil {
 		return err
 	}
@@ -163,32 +181,46 @@ func (m *member) canTake(ctx context.Context) error {
 	return nil
 }
 
-// putMember puts the row that says that this session takes part. It has no content that matters: that it is there already is as good.
+// itself is what this member has to say of itself.
+func (m *member) itself() memberRow {
+	return memberRow{Worker: m.cfg.Worker, Zone: m.cfg.Zone, ByWeight: m.cfg.ByWeight, Stuck: m.runningStill()}
+}
+
+// putMember puts the row that says that this session takes part, or corrects it. Of an operator's word in it nothing is changed. After a conflict the next poll looks again.
 func (m *member) putMember(ctx context.Context) error {
-	row := memberRow{head: head{key: m.keys.member(m.s.name)}, Worker: m.cfg.Worker}
-	err := m.req.put(ctx, row.listed(row.encode()))[0]
+	key := m.keys.member(m.s.name)
+	rows, err := m.req.get(ctx, key)
+	if err != nil {
+		return err
+	}
+	row, err := memberRow{head: head{key: key}}, error(nil)
+	if rows[key].Version != 0 {
+		if row, err = decodeMember(rows[key]); err != nil {
+			return nil //nolint:nilerr // it is there, which is what counts, and was reported
+		}
+	}
+	own := m.itself()
+	row.Worker, row.Zone, row.ByWeight, row.Stuck = own.Worker, own.Zone, own.ByWeight, own.Stuck
+	err = m.req.put(ctx, row.listed(row.encode()))[0]
 	if errors.Is(err, ErrConflict) {
 		return nil
 	}
 	return err
 }
 
-// start starts what looks at the others until life ends, and what takes shards until the worker stops.
-func (m *member) start(life context.Context) {
+// start starts what looks at the others until life ends, and what takes and lists shards until the worker stops.
+func (m *member) start(life, listing context.Context) {
+	m.completed(&m.acted)
+	m.completed(&m.polled)
 	m.lookers.Go(func() { m.polls(life) })
 	m.lookers.Go(func() { m.kills(life) })
 	m.lookers.Go(func() { m.gone.run(life, m.act.poke) })
 	m.takers.Go(func() { m.acts(life) })
-	listing, endListing := context.WithCancel(life)
-	m.lookers.Go(func() {
-		defer endListing()
-		select {
-		case <-m.stopping:
-		case <-life.Done():
-		}
-	})
 	m.takers.Go(func() { m.lists(listing) })
 }
+
+// errRetired ends a session of which a handler is stuck: the shard cannot be freed, so its owner goes.
+var errRetired = errors.New("lease: a handler is stuck")
 
 // fail ends the run of the application with err, after its shards were released.
 func (m *member) fail(err error) {
@@ -198,29 +230,35 @@ func (m *member) fail(err error) {
 	})
 }
 
+// failure is why the application cannot go on, if it cannot.
+func (m *member) failure() error {
+	if closed(m.ended) {
+		return m.why
+	}
+	return nil
+}
+
 // stop has nothing taken any longer.
 func (m *member) stop() {
-	m.stopOnce.Do(func() { close(m.stopping) })
+	m.stopOnce.Do(func() {
+		close(m.stopping)
+		m.unlist()
+	})
 	m.act.poke()
 	m.list.poke()
 }
 
-func (m *member) stopped() bool {
-	select {
-	case <-m.stopping:
-		return true
-	default:
-		return false
-	}
-}
+func (m *member) stopped() bool { return closed(m.stopping) }
 
-// drain wants every shard back.
+// drain wants every shard back, each for the member for which it is meant when this one is gone.
 func (m *member) drain() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stop() // with mu held: begin looks at it under the same lock
-	for _, k := range m.works {
-		k.lease.drain()
+	others := slices.DeleteFunc(slices.Clone(m.view.team), func(name string) bool { return name == m.s.name })
+	target := m.view.targets(others)
+	for id, k := range m.works {
+		k.lease.drain(target[id])
 	}
 }
 
@@ -234,6 +272,7 @@ func (m *member) lose(why error) {
 		}
 	}
 	m.mu.Unlock()
+	slices.SortFunc(leases, func(a, b *Lease) int { return strings.Compare(a.shard.ID, b.shard.ID) })
 	for _, l := range leases {
 		if !l.over.Load() {
 			l.lose(why)
@@ -251,8 +290,11 @@ func (m *member) leave(ctx context.Context) {
 	ctx, cancel := m.req.bounded(ctx)
 	defer cancel()
 	err := errors.Join(m.freeRest(ctx), m.removeMember(ctx))
-	if m.left() == nil {
+	switch {
+	case m.left() == nil:
 		err = errors.Join(err, m.s.leave(ctx))
+	case errors.Is(m.failure(), errRetired):
+		err = errors.Join(err, m.s.die(ctx))
 	}
 	if err != nil {
 		m.report(fmt.Errorf("lease: leave application %s: %w", m.cfg.App, err))

@@ -9,7 +9,7 @@ import (
 )
 
 func at(seconds int) instant {
-	return instant{time.Duration(seconds) * time.Second, time.Duration(seconds) * time.Second}
+	return instant{Mono: time.Duration(seconds) * time.Second, Wall: time.Duration(seconds) * time.Second}
 }
 
 func TestEverySendingOfAHeartbeatIsAFreshOne(t *testing.T) {
@@ -80,10 +80,10 @@ func TestValidityEndsOnWhicheverClockSaysMore(t *testing.T) {
 		want time.Duration
 	}{
 		"both":                             {at(3), 3 * time.Second},
-		"suspended: the monotonic is late": {instant{time.Second, 30 * time.Second}, 30 * time.Second},
-		"the wall clock was set back":      {instant{4 * time.Second, -100 * time.Second}, 4 * time.Second},
+		"suspended: the monotonic is late": {instant{Mono: time.Second, Wall: 30 * time.Second}, 30 * time.Second},
+		"the wall clock was set back":      {instant{Mono: 4 * time.Second, Wall: -100 * time.Second}, 4 * time.Second},
 	} {
-		if got := sent.age(c.now); got != c.want {
+		if got := sent.Age(c.now); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
@@ -178,7 +178,7 @@ func TestOnlyTheHolderStoresAndNeverBackwards(t *testing.T) {
 	h := holder{"me", 4, 2}
 	writes := map[string]func(shardRow, holder, checkpoint.Position) (shardRow, error){
 		"checkpoint": checkpointed,
-		"release":    released,
+		"release":    func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) { return released(r, h, p, "") },
 		"end": func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
 			return finished(r, h, p, nil, nil)
 		},

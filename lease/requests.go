@@ -19,12 +19,13 @@ const (
 type requests struct {
 	store Store
 	limit time.Duration
+	clock clock
 }
 
 var errSlow = errors.New("the store did not answer in time")
 
 func (r requests) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, r.limit, fmt.Errorf("%w: %w within Timing.Request, %v", context.DeadlineExceeded, errSlow, r.limit))
+	return r.clock.Limit(ctx, r.limit, fmt.Errorf("%w: %w within Timing.Request, %v", context.DeadlineExceeded, errSlow, r.limit))
 }
 
 // get reads rows consistently, by key.
@@ -53,6 +54,21 @@ func (r requests) getBatch(ctx context.Context, keys []string, into map[string]R
 		into[keys[i]] = row
 	}
 	return nil
+}
+
+// history is the store's, "" if it does not tell.
+func (r requests) history(ctx context.Context) (string, error) {
+	h, tells := r.store.(Historian)
+	if !tells {
+		return "", nil
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	history, err := h.History(ctx)
+	if err != nil {
+		return "", fmt.Errorf("lease: ask for the store's history: %w", err)
+	}
+	return history, nil
 }
 
 // put writes rows and gives one answer a row.
@@ -92,17 +108,17 @@ func (r requests) eachBatch(ctx context.Context, rows []Row, verb string, write 
 
 // list yields the rows of a group. It ends when the store is silent for the limit of one request: a listing may be many.
 func (r requests) list(ctx context.Context, group, after string) iter.Seq2[Row, error] {
-	return patient(ctx, r.limit, errSlow, "lease: list "+group, func(ctx context.Context) iter.Seq2[Row, error] {
+	return patient(ctx, r.clock, r.limit, errSlow, "lease: list "+group, func(ctx context.Context) iter.Seq2[Row, error] {
 		return r.store.List(ctx, group, after)
 	})
 }
 
 // patient yields what list does, until it is silent for the limit.
-func patient[T any](ctx context.Context, limit time.Duration, silent error, what string, list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
+func patient[T any](ctx context.Context, c clock, limit time.Duration, silent error, what string, list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		timer := time.AfterFunc(limit, func() { cancel(fmt.Errorf("%w: nothing for %v", silent, limit)) })
+		timer := c.After(limit, func() { cancel(fmt.Errorf("%w: nothing for %v", silent, limit)) })
 		defer timer.Stop()
 		for v, err := range list(ctx) {
 			timer.Stop()

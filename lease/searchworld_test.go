@@ -119,19 +119,19 @@ func (a actor) beats() beats {
 }
 
 func unit(n int8) instant {
-	return instant{time.Duration(n) * time.Second, time.Duration(n) * time.Second}
+	return instant{Mono: time.Duration(n) * time.Second, Wall: time.Duration(n) * time.Second}
 }
 
 func acknowledge(a *actor, r sessionRow) {
 	b := a.beats()
 	if since, known := b.ack(r.HB); known {
-		a.since = int8(since.mono/time.Second) + 1
+		a.since = int8(since.Mono/time.Second) + 1
 	}
 	a.acked, a.version = int8(b.acked), int8(r.version)
 }
 
 func (a actor) valid(now int8) bool {
-	return a.since > 0 && !a.over && unit(a.since-1).age(unit(now)) < searchOwn*time.Second
+	return a.since > 0 && !a.over && unit(a.since-1).Age(unit(now)) < searchOwn*time.Second
 }
 
 func (a actor) holder() holder { return holder{session: fmt.Sprint(a.session), epoch: uint64(a.epoch)} }
@@ -354,7 +354,7 @@ func (x world) owner(i int) []world {
 			}
 		})...)
 	}
-	if next, err := released(a.row.row(), a.holder(), checkpoint.Offset(uint64(a.position))); err == nil {
+	if next, err := released(a.row.row(), a.holder(), checkpoint.Offset(uint64(a.position)), ""); err == nil {
 		y := x
 		y.ended |= 1 << a.epoch
 		y.workers[i].holds, y.workers[i].read = false, false

@@ -2,7 +2,6 @@ package lease
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ var (
 type session struct {
 	name   string
 	req    requests
+	out    *outbox
 	timing Timing
 	clock  clock
 	report func(error)
@@ -45,22 +45,22 @@ type session struct {
 // newSession makes a name of harmless bytes: it is part of keys.
 func newSession(worker string, req requests, t Timing, c clock) *session {
 	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails
+	c.Fill(random[:])
 	name := url.PathEscape(worker) + "-" + hex.EncodeToString(random[:])
 	return &session{
-		name: name, req: req, timing: t, clock: c, beat: newWake(), acked: newWake(),
+		name: name, req: req, out: &outbox{req: req}, timing: t, clock: c, beat: newWake(), acked: newWake(),
 		row: sessionRow{head: head{key: sessionKey(name)}, State: alive, Expiry: t.Expiry.Milliseconds(), Meta: map[string]string{
-			"worker": worker, "started": time.Now().UTC().Format(time.RFC3339),
+			"worker": worker, "started": time.Unix(0, int64(c.Now().Wall)).UTC().Format(time.RFC3339),
 		}},
 	}
 }
 
 // valid tells whether this session's worker may act. It does no I/O.
-func (s *session) valid() bool { return s.validAt(time.Now()) }
+func (s *session) valid() bool { return s.validAt(s.clock.Now()) }
 
-func (s *session) validAt(now time.Time) bool {
+func (s *session) validAt(now instant) bool {
 	since := s.since.Load()
-	return since != nil && !s.over.Load() && since.age(s.clock.at(now)) < s.timing.own()
+	return since != nil && !s.over.Load() && since.Age(now) < s.timing.own()
 }
 
 // drain has the next heartbeat say that the session takes no more, and sends it at once.
@@ -80,7 +80,7 @@ func (s *session) retries() backoff.Policy {
 func (s *session) join(ctx context.Context) error {
 	for fails := 1; ; fails++ {
 		s.row.version = 0
-		next := beaten(s.row, s.beats.send(s.clock.now()), false)
+		next := beaten(s.row, s.beats.send(s.clock.Now()), false)
 		err := s.req.put(ctx, next.listed(next.encode()))[0]
 		stored, lookErr := s.look(ctx) // for its cursor, or for what became of the write
 		switch {
@@ -95,7 +95,7 @@ func (s *session) join(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		s.report(fmt.Errorf("join as %s: %w", s.name, errors.Join(err, lookErr)))
-		if err := backoff.Wait(ctx, s.retries().Delay(fails)); err != nil {
+		if err := s.clock.rest(ctx, s.retries(), fails); err != nil {
 			return err
 		}
 	}
@@ -118,7 +118,7 @@ func (s *session) look(ctx context.Context) (sessionRow, error) {
 func (s *session) run(ctx context.Context) error {
 	fails := 0
 	for {
-		wait := backoff.Jitter(s.timing.Heartbeat)
+		wait := s.clock.jitter(s.timing.Heartbeat)
 		if s.steady(s.clock.mono()) {
 			err := s.send(ctx)
 			switch {
@@ -130,14 +130,14 @@ func (s *session) run(ctx context.Context) error {
 			case err != nil:
 				fails++
 				s.report(fmt.Errorf("heartbeat of %s: %w", s.name, err))
-				wait = s.retries().Delay(fails)
+				wait = s.clock.delay(s.retries(), fails)
 			default:
 				fails = 0
 			}
 		} else {
 			wait = s.timing.Heartbeat / 4
 		}
-		if err := s.beat.wait(ctx, wait); err != nil {
+		if err := s.clock.Wait(ctx, wait, s.beat); err != nil {
 			return err
 		}
 	}
@@ -148,7 +148,7 @@ func (s *session) send(ctx context.Context) error {
 	s.mu.Lock()
 	draining := s.draining
 	s.mu.Unlock()
-	next := beaten(s.row, s.beats.send(s.clock.now()), draining)
+	next := beaten(s.row, s.beats.send(s.clock.Now()), draining)
 	err := s.req.put(ctx, next.quietly(next.encode()))[0]
 	if err == nil {
 		next.version++
@@ -192,18 +192,31 @@ func (s *session) watch(ctx context.Context, lapsed func()) {
 		was = is
 		wait := s.timing.Heartbeat
 		if since := s.since.Load(); is && since != nil {
-			wait = min(wait, max(s.timing.own()-since.age(s.clock.now()), time.Millisecond))
+			wait = min(wait, max(s.timing.own()-since.Age(s.clock.Now()), time.Millisecond))
 		}
-		if backoff.Wait(ctx, wait) != nil {
+		if s.clock.Wait(ctx, wait) != nil {
 			return
 		}
 	}
 }
 
-// leave removes the row, once: whoever finds it later sees it stand still. To be called when run has returned and no handler runs any longer.
+// leave removes the row: whoever finds it later sees it stand still. To be called when run has returned and no handler runs any longer.
 func (s *session) leave(ctx context.Context) error {
+	return s.finish(ctx, func(r sessionRow) error { return s.req.remove(ctx, Row{Key: r.key, Version: r.version})[0] })
+}
+
+// die marks the row as dead, so that others take at once what it has. To be called when run has returned.
+func (s *session) die(ctx context.Context) error {
+	return s.finish(ctx, func(r sessionRow) error {
+		next, _ := killed(r, r.HB)
+		return s.req.put(ctx, next.listed(next.encode()))[0]
+	})
+}
+
+// finish writes to the row for the last time, and once more if the first time it was not as known.
+func (s *session) finish(ctx context.Context, write func(sessionRow) error) error {
 	s.over.Store(true)
-	err := s.req.remove(ctx, Row{Key: s.row.key, Version: s.row.version})[0]
+	err := write(s.row)
 	if err == nil {
 		return nil
 	}
@@ -211,8 +224,8 @@ func (s *session) leave(ctx context.Context) error {
 	if lookErr != nil {
 		return errors.Join(err, lookErr)
 	}
-	if stored.version == 0 {
+	if stored.version == 0 || stored.State == dead {
 		return nil
 	}
-	return s.req.remove(ctx, Row{Key: stored.key, Version: stored.version})[0]
+	return write(stored)
 }

@@ -1,10 +1,5 @@
 package lease
 
-import (
-	"context"
-	"time"
-)
-
 // wake ends another goroutine's wait early. Pokes that nobody waited for are one.
 type wake chan struct{}
 
@@ -17,16 +12,12 @@ func (w wake) poke() {
 	}
 }
 
-// wait waits for d or a poke, or returns the cause of ctx's end.
-func (w wake) wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(max(d, 0))
-	defer t.Stop()
+// closed tells whether a channel is, on which nothing is sent.
+func closed(c <-chan struct{}) bool {
 	select {
-	case <-t.C:
-		return nil
-	case <-w:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }

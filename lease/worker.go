@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/ground"
 )
 
 // worker is one run of a [Coordinator], across the sessions that it has one after another.
@@ -22,7 +23,7 @@ type worker struct {
 	log   *slog.Logger
 	gone  *inquiry
 
-	working sync.WaitGroup // calls of Work
+	working ground.Group // calls of Work
 
 	mu    sync.Mutex
 	works map[string]*work // by shard: at most one call of Work, of whatever session
@@ -46,9 +47,9 @@ type hold struct {
 // setupPatience is how long a Setup that fails is repeated: a table takes its time to be made.
 const setupPatience = time.Minute
 
-func newWorker(cfg Config) *worker {
+func newWorker(cfg Config, c clock) *worker {
 	w := &worker{
-		cfg: cfg, req: requests{cfg.Store, cfg.Timing.Request}, keys: keys{cfg.App, cfg.Incarnation}, clock: newClock(),
+		cfg: cfg, req: requests{cfg.Store, cfg.Timing.Request, c}, keys: keys{cfg.App, cfg.Incarnation}, clock: c, working: c.Group(),
 		log:   cfg.Logger.With("app", cfg.App),
 		works: make(map[string]*work), holds: make(map[string]hold),
 	}
@@ -85,7 +86,7 @@ func (w *worker) run(ctx context.Context) error {
 func (w *worker) setup(ctx context.Context) (err error) {
 	deadline := w.clock.mono() + setupPatience
 	for fails := 1; ; fails++ {
-		limited, cancel := context.WithTimeout(ctx, setupPatience)
+		limited, cancel := w.clock.Limit(ctx, setupPatience, context.DeadlineExceeded)
 		failure := w.cfg.Store.Setup(limited)
 		cancel()
 		if ctx.Err() != nil {
@@ -99,7 +100,7 @@ func (w *worker) setup(ctx context.Context) (err error) {
 			return err
 		}
 		w.report(err)
-		if backoff.Wait(ctx, w.retries().Delay(fails)) != nil {
+		if w.clock.rest(ctx, w.retries(), fails) != nil {
 			return err
 		}
 	}
@@ -114,28 +115,32 @@ func (w *worker) busy(id string) bool {
 	if !k.returned {
 		return true
 	}
-	select {
-	case <-k.running:
+	if closed(k.running) {
 		delete(w.works, id)
 		return false
-	default:
-		return true
 	}
+	return true
 }
 
-// left names the shards whose handlers still run.
-func (w *worker) left() error {
+// runningStill is the shards whose work has returned and left a handler behind that has not.
+func (w *worker) runningStill() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var ids []string
-	for id := range w.works {
-		if w.busy(id) {
+	for id, k := range w.works {
+		if k.returned && w.busy(id) {
 			ids = append(ids, id)
 		}
 	}
+	slices.Sort(ids)
+	return ids
+}
+
+// left names the shards whose handlers still run. To be called when all work has returned.
+func (w *worker) left() error {
+	ids := w.runningStill()
 	if len(ids) == 0 {
 		return nil
 	}
-	slices.Sort(ids)
 	return fmt.Errorf("%w: shards %s are left to expire with the session", ErrRunning, strings.Join(ids, ", "))
 }
