@@ -24,6 +24,12 @@ type watchedStore struct {
 // watch makes a store tell of its writes. It has the methods of the store that are asked for by type.
 func watch(s lease.Store, worker string) (lease.Store, *watchedStore) {
 	w := &watchedStore{Store: s, worker: worker}
+	if h, ok := s.(lease.Historian); ok {
+		return struct {
+			*watchedStore
+			lease.Historian
+		}{w, h}, w
+	}
 	return w, w
 }
 
