@@ -71,6 +71,15 @@ func (r requests) history(ctx context.Context) (string, error) {
 	return history, nil
 }
 
+// stamp is the cursor that a change would get now, "" if the store's cursors are no instants.
+func (r requests) stamp() string {
+	s, stamps := r.store.(Stamper)
+	if !stamps {
+		return ""
+	}
+	return s.Stamp()
+}
+
 // put writes rows and gives one answer a row.
 func (r requests) put(ctx context.Context, rows ...Row) []error {
 	return r.each(ctx, rows, "write", r.store.Put)

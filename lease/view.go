@@ -16,6 +16,7 @@ type view struct {
 	app      appRow
 	appSince time.Duration // when this version of the application's row was first seen
 	cursor   string        // up to where changes of shards were listed
+	joined   string        // likewise of members
 	readAt   time.Duration // when the sessions were last read
 	read     bool          // they were, once
 	team     []string      // the live members, sorted
@@ -162,10 +163,16 @@ func (v *view) owners() map[string]bool {
 	return owners
 }
 
-// membersRead takes in a complete listing of members. own is what this one has to say of itself.
-func (v *view) membersRead(rows map[string]memberRow, own memberRow) {
-	own.Drain = rows[v.me].Drain
-	v.members = rows
+// membersRead takes in a listing of members: all of them, or those that changed. own is what this one has to say of itself.
+func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
+	if all {
+		v.members = make(map[string]memberRow, len(rows))
+	}
+	for name, r := range rows {
+		v.members[name] = r
+		v.joined = max(v.joined, r.cursor)
+	}
+	own.head, own.Drain = v.members[v.me].head, v.members[v.me].Drain
 	v.members[v.me] = own
 }
 
@@ -233,7 +240,7 @@ func (v *view) owner(name string, now, expiry time.Duration) ownership {
 	return ownerAlive
 }
 
-// suspects are the other sessions whose heartbeat has stood still for the expiry and that matter here: members and owners. Those in living are
+// suspects are the other sessions whose heartbeat has stood still for the expiry and that matter here: members, owners and the one that lists. Those in living are
 // to be killed; missing is that there are others, which are gone: their shards may be taken. next is when to look again.
 func (v *view) suspects(now, expiry, blind time.Duration) (living []string, missing bool, next time.Duration) {
 	next = now + expiry
@@ -244,7 +251,7 @@ func (v *view) suspects(now, expiry, blind time.Duration) (living []string, miss
 	for name, s := range v.sessions {
 		still, due := s.still(now, expiry)
 		switch {
-		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.takesPart(name):
+		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.takesPart(name) && name != v.app.Lister:
 		case !still:
 			next = min(next, due)
 		case s.row.version != 0:
