@@ -20,7 +20,6 @@ func (l *ledger) checkRows() {
 			continue
 		}
 		versions := slices.Sorted(maps.Keys(rows[key]))
-		owners := make(map[uint64]*event) // by epoch
 		var before *event
 		for i, v := range versions {
 			if want := uint64(i) + 1; v != want {
@@ -33,12 +32,6 @@ func (l *ledger) checkRows() {
 			}
 			if before != nil {
 				l.checkStep(before, e)
-			}
-			if o := owners[e.Epoch]; e.Owner != "" && o != nil && o.Owner != e.Owner {
-				l.violated(ruleEpochs, "epoch %d of shard %s is of session %s and of session %s", e.Epoch, e.Shard, o.Owner, e.Owner)
-			}
-			if e.Owner != "" {
-				owners[e.Epoch] = e
 			}
 			before = e
 		}

@@ -49,6 +49,13 @@ func TestEpochOfTwoSessions(t *testing.T) {
 	s.want(t, ruleEpochs, "shard a", "w2-session", "w3-session", "2")
 }
 
+func TestOwnerWithoutAnEpochOfItsOwn(t *testing.T) {
+	s := leases()
+	s.write("w2", "a", "", 2, 102, "open")
+	s.write("w3", "a", "w3-session", 2, 102, "open")
+	s.want(t, ruleEpochs, "shard a", "w3-session", "epoch 2")
+}
+
 func TestShardThatOpensAgain(t *testing.T) {
 	s := leases()
 	s.write("w2", "a", "", 2, 102, "ended")
@@ -62,6 +69,8 @@ func TestWriteWithoutAnAnswer(t *testing.T) {
 	s.tell(s.writing("w2", "a", "w2-session", 2, 103, "open"))
 	s.write("w3", "a", "w3-session", 3, 103, "open")
 	s.want(t, "")
+	s.write("w1", "a", "w1-session", 1, 104, "open") // what comes behind it is looked at
+	s.want(t, ruleRows, "epoch 3 of w3", "epoch 1 of w1")
 }
 
 func TestRefusedWriteOfAFormerOwner(t *testing.T) {
@@ -69,6 +78,12 @@ func TestRefusedWriteOfAFormerOwner(t *testing.T) {
 	e := s.writing("w1", "a", "w1-session", 1, 104, "open")
 	s.rows["app/S/stream/a"]--
 	e.Version = 3
+	s.tell(e)
+	e.Kind, e.Text = answered, "row has another version"
+	s.tell(e)
+	e = s.writing("w2", "a", "w2-session", 2, 103, "open") // the owner's own is no former owner's
+	s.rows["app/S/stream/a"]--
+	e.Version = 4
 	s.tell(e)
 	e.Kind, e.Text = answered, "row has another version"
 	s.tell(e)

@@ -99,6 +99,17 @@ func TestKeyOutOfOrderAcrossShards(t *testing.T) {
 	s.want(t, ruleKey, "k/2", "k/1", "w2")
 }
 
+// That it is handled in order later does not undo it.
+func TestKeyOutOfOrderAtFirst(t *testing.T) {
+	s := newTale()
+	s.put("a", "k", 1)
+	s.put("b", "k", 1)
+	s.handle("w2", "b", 1, 0)
+	s.handle("w1", "a", 1, 0)
+	s.handle("w3", "b", 2, 0)
+	s.want(t, ruleKey, "k/2", "k/1", "w2")
+}
+
 func TestMoreRepeatsThanTheStrategyAllows(t *testing.T) {
 	s := newTale()
 	s.put("a", "k", 3)
@@ -133,6 +144,20 @@ func TestRepeatOfAnEarlierCrash(t *testing.T) {
 	s.take("w3", "a", 3)
 	s.handle("w3", "a", 3, 1, 2)
 	s.want(t, "")
+}
+
+// A worker that repeated what a crash had left, and then gave the shard up cleanly, leaves nothing to be repeated.
+func TestRepeatAfterACleanEndOfARepeat(t *testing.T) {
+	s := newTale()
+	s.put("a", "k", 2)
+	s.take("w1", "a", 1)
+	s.handle("w1", "a", 1, 0)
+	s.take("w2", "a", 2)
+	s.handle("w2", "a", 2, 0)
+	s.release("w2", "a", 2)
+	s.take("w3", "a", 3)
+	s.handle("w3", "a", 3, 0, 1)
+	s.want(t, ruleRepeats, "w3", "k/1", "epoch 2 of w2")
 }
 
 func TestTwoOwners(t *testing.T) {
@@ -191,6 +216,10 @@ func TestEpochOfTwoWorkers(t *testing.T) {
 func TestChildBeforeItsParents(t *testing.T) {
 	for name, wrong := range map[string]func(s *tale){
 		"a record of a parent is not done": func(s *tale) { s.put("a", "z", 1) },
+		"a record of a parent is done later": func(s *tale) {
+			s.put("a", "z", 1)
+			s.handle("w2", "a", 2, 4)
+		},
 		"a parent has not ended": func(s *tale) {
 			for i := range s.events {
 				if s.events[i].Shard == "b" && s.events[i].State == "ended" {
@@ -236,12 +265,35 @@ func TestTakeoverThatIsLate(t *testing.T) {
 	}
 }
 
+// A shard that its worker had given up, or whose records came later, says nothing of how long a takeover takes.
+func TestTakeoverIsCountedFromWhenThereWasSomething(t *testing.T) {
+	s := newTale()
+	s.put("a", "k", 1)
+	s.take("w1", "a", 1)
+	s.handle("w1", "a", 1, 0)
+	s.deed(deedKill, "w1", 3*time.Second)
+	s.take("w2", "a", 2)
+	s.put("a", "k", 1)
+	s.handle("w2", "a", 2, 1)
+	s.want(t, "")
+
+	s = newTale()
+	s.put("a", "k", 2)
+	s.take("w1", "a", 1)
+	s.handle("w1", "a", 1, 0)
+	s.release("w1", "a", 1)
+	s.deed(deedKill, "w1", 3*time.Second)
+	s.take("w2", "a", 2)
+	s.handle("w2", "a", 2, 1)
+	s.want(t, "")
+}
+
 func TestProcessThatEnds(t *testing.T) {
 	s := newTale()
 	s.tell(event{Worker: "w1", Kind: ended, Text: "signal: killed"}) // it was told to
 	s.want(t, "")
-	s.tell(event{Worker: "w2", Kind: ended, Text: "exit status 2", Failed: true})
-	s.want(t, ruleProcess, "w2", "exit status 2")
+	s.tell(event{Worker: "w2", Kind: ended, Text: "signal: aborted", Failed: true})
+	s.want(t, ruleProcess, "w2", "signal: aborted")
 }
 
 func TestStopThatIsNotClean(t *testing.T) {
@@ -250,6 +302,9 @@ func TestStopThatIsNotClean(t *testing.T) {
 	s.tell(event{Worker: "w1", Kind: ended, Text: "exit status 1"})
 	s.want(t, ruleProcess, "w1", "exit status 1")
 	leave := s.deeds[0]
+	other := deed{deedLeave, "w2", leave.To + 1, leave.To + 2}
+	s.deeds = []deed{other, leave, {string(swallow), "", other.From, other.To}}
+	s.want(t, ruleProcess, "w1", "exit status 1") // another's stop was without the store
 	s.deeds = append(s.deeds, deed{string(swallow), "w1", leave.From, leave.To})
 	s.want(t, "") // it could not give up its shards
 }
