@@ -65,6 +65,7 @@ func (m *member) round(ctx context.Context, full bool) error {
 	if err := m.readHistory(ctx); err != nil {
 		return err
 	}
+	full = full || m.full.Load()
 	if err := m.readSessions(ctx); err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func (m *member) decodeSession(row Row) foundSession {
 	return f
 }
 
-// odd reports a corrupt row, once a version.
+// odd reports a row that is corrupt, or has something that this version does not know, once a version.
 func (m *member) odd(row Row, err error) {
 	m.mu.Lock()
 	known := m.corrupted[row.Key] == row.Version
@@ -208,13 +209,17 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 	return err
 }
 
-// decodeShard reports a row that it cannot read: that shard is left alone.
+// decodeShard reports a row that it cannot read: that shard is left alone. One whose request it does not know rests.
 func (m *member) decodeShard(row Row) (shardRow, bool) {
 	r, err := decodeShard(row)
 	if err != nil {
 		m.odd(row, err)
+		return r, false
 	}
-	return r, err == nil
+	if _, err := r.asked(); err != nil {
+		m.odd(row, err)
+	}
+	return r, true
 }
 
 // heard has a lease end that a listing shows to be another's. To be called with mu held.

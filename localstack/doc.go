@@ -10,9 +10,13 @@
 //  3. [Native]: LocalStack as a process of this machine.
 //  4. [Engines]: what LocalStack drives, without it: kinesis-mock under node, DynamoDB Local under java.
 //
+// [StartDynamoDB] and [StartPostgres] start one server of one's own, which a test may break.
+//
 // A part that is missing is an error that names the command which installs it (make engines), and matches
 // [ErrMissing]. Nothing listens outside loopback, ports are chosen at random, and Close ends exactly what was
 // started and removes its files. The parts of a process that dies without Close die with it.
+//
+// [StartDynamoDB] and [StartRedis] start a server of a test's own. RUNNEL_REDIS, a URL, names one that is used instead.
 //
 // A program of another module needs the parts too: run "make engines" in a clone of runnel, and set RUNNEL_CACHE to the
 // .cache of that clone.
