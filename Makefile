@@ -82,7 +82,7 @@ SEED ?= 0
 TABLE ?= $(RUNNEL_CACHE)/$@.md
 chaos := RUNNEL_STACK=$${RUNNEL_STACK:-engines} go run ./integration/chaos -seed $(SEED) $(if $(STORES),-stores $(STORES))
 .PHONY: chaos
-chaos: engines ## workers on every store, killed, stopped and cut off in about 5 minutes, and every promise checked; SEED=7, STORES=sqlite, TABLE=file
+chaos: engines ## workers on every store, killed, stopped and cut off in about 6 minutes, and every promise checked; SEED=7, STORES=sqlite, TABLE=file
 	@$(chaos) -table $(TABLE)
 
 .PHONY: chaos-long

@@ -34,6 +34,7 @@ type crew struct {
 	members []*worker // in the order in which they were hired
 	events  []event
 	owners  map[string]owner    // of shards, as far as it was told
+	left    string              // a worker that ended by itself
 	handled map[string]struct{} // shards and positions of the records that were
 }
 
@@ -104,8 +105,19 @@ func (c *crew) note(e event) {
 		}
 	case done:
 		c.handled[e.Shard+" "+e.Position.String()] = struct{}{}
+	case ended:
+		if e.Failed {
+			c.left = e.Worker
+		}
 	default:
 	}
+}
+
+// deserter is a worker that ended by itself; "": none did.
+func (c *crew) deserter() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.left
 }
 
 // owned are the shards that a worker has, as far as that was told.

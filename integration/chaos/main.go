@@ -105,7 +105,7 @@ func (o options) torment(ctx context.Context, services localstack.Clients, r *re
 	}
 }
 
-// scenarios are those of a round: each store once, and DynamoDB with both strategies. The first round of a long run has the default timings, too.
+// scenarios are those of a round: each store once, with one strategy and in the next round with the other, and DynamoDB with both. The first round of a long run has the default timings, too.
 func (o options) scenarios(round uint64) []scenario {
 	var all []scenario
 	for i, name := range strings.Split(o.stores, ",") {
@@ -113,7 +113,7 @@ func (o options) scenarios(round uint64) []scenario {
 		switch {
 		case name == "dynamodb":
 			strategies = []int{0, 10}
-		case (uint64(i)+round)%2 == 1 && o.long > 0:
+		case (uint64(i)+round)%2 == 0:
 			strategies = []int{10}
 		}
 		for _, n := range strategies {

@@ -72,10 +72,13 @@ func (s *stage) close(ctx context.Context) (history, error) {
 	return h, errors.Join(err, listErr, s.stream.remove(ctx), s.storage.end(ctx))
 }
 
-// until waits until ok holds, and says so if it does not in time.
+// until waits until ok holds, and says so if it does not in time, or if a worker has ended by itself.
 func (s *stage) until(ctx context.Context, limit time.Duration, what string, ok func() bool) error {
 	deadline := clock() + limit
 	for !ok() {
+		if name := s.crew.deserter(); name != "" {
+			return fmt.Errorf("%s ended by itself before it held that %s", name, what)
+		}
 		if clock() > deadline {
 			return fmt.Errorf("after %v it does not hold that %s; shards of each worker: %v", limit, what, s.crew.spread())
 		}

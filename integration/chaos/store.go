@@ -41,6 +41,8 @@ type storage struct {
 var stores = []storeKind{
 	{"dynamodb", beginDynamoDB, openDynamoDB},
 	{"sqlite", beginSQLite, openSQLite},
+	{"redis", beginRedis, openRedis},
+	{"postgres", beginPostgres, openPostgres},
 }
 
 func storeOf(name string) (storeKind, error) {
