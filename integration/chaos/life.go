@@ -111,6 +111,9 @@ func (l life) run(ctx context.Context, services localstack.Clients, store string
 	h.deeds, h.bound = v.tormentor.deeds, scenario{everyN: defaults}.bound()
 	violations, found := verify(h)
 	v.ledger = newLedger(h)
+	for _, c := range v.ledger.changes(v.since) {
+		fmt.Fprintf(log, "  %5.1f s  %s from %s to %s, %.2f s, %d repeated\n", (c.begun - v.tormentor.began).Seconds(), c.shard, c.from, c.to, c.pause.Seconds(), c.repeats)
+	}
 	m := &meter{life: l.name}
 	l.measure(v, m)
 	lacking := 0
