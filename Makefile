@@ -90,7 +90,7 @@ chaos-long: engines ## the same for an hour, with other seeds and once with the 
 	@$(chaos) -long 1h -table $(TABLE)
 
 .PHONY: life
-life: engines ## what handing over, stopping, deploying, crashing and starting workers cost, in about 10 minutes, beside the goals
+life: engines ## what handing over, stopping, deploying, crashing and starting workers cost, in about 6 minutes, beside the goals
 	@$(chaos) -table $(TABLE) life
 
 .PHONY: engines
