@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"strings"
+	"time"
+
+	"github.com/runnelhq/runnel/lease"
+)
+
+// audit watches all that happens in a world, and says when something must not. It reads rows by itself and judges a session's validity by its own
+// account of heartbeats.
+type audit struct {
+	w        *world
+	leases   map[string]*leaseAudit   // by shard
+	sessions map[string]*sessionAudit // by name
+	app      appRow
+	pinned   string // the start that LATEST became
+	waits    map[string]time.Duration
+	moved    time.Duration // when an owner last changed
+}
+
+// leaseAudit is what happened to a shard's lease.
+type leaseAudit struct {
+	id       string
+	k        *shard
+	exists   bool
+	row      leaseRow
+	maxEpoch uint64
+	epochs   map[uint64]*tenure
+	done     int // records handled without a gap, in this generation
+	begun    int // likewise begun
+	running  map[*process]*call
+}
+
+// tenure is an epoch of a lease.
+type tenure struct {
+	session   string
+	through   int // records covered by the position that the take carried
+	worked    bool
+	gaveUp    bool // a release or an END of it was sent
+	confirmed int  // reads that showed it to its owner
+}
+
+func newAudit(w *world) *audit {
+	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration)}
+}
+
+func (a *audit) lease(id string) *leaseAudit {
+	la := a.leases[id]
+	if la == nil {
+		la = &leaseAudit{id: id, k: a.w.stream.byID[id], epochs: make(map[uint64]*tenure), running: make(map[*process]*call)}
+		a.leases[id] = la
+	}
+	return la
+}
+
+// shardOf is the shard of a lease row's key.
+func shardOf(key string) (string, bool) {
+	if !strings.HasPrefix(key, shards) {
+		return "", false
+	}
+	return lastName(key), true
+}
+
+// sent is called when a process sends rows to be written.
+func (a *audit) sent(p *process, rows []lease.Row) {
+	for _, row := range rows {
+		switch {
+		case strings.HasPrefix(row.Key, sessions):
+			a.session(lastName(row.Key), p).sent(row, parse[sessionRow](a.w, row.Key, row.Value))
+		case strings.HasPrefix(row.Key, shards):
+			a.sentLease(p, row)
+		}
+	}
+}
+
+// sentLease holds a sender to what it may still store.
+func (a *audit) sentLease(p *process, row lease.Row) {
+	id := lastName(row.Key)
+	la, r := a.lease(id), parse[leaseRow](a.w, row.Key, row.Value)
+	before := la.epochs[r.Epoch]
+	if before == nil || a.sessions[before.session] == nil || a.sessions[before.session].p != p {
+		return
+	}
+	mine := r.Owner == before.session
+	switch {
+	case mine && before.gaveUp:
+		a.w.fail("over", "%s stores in epoch %d of %s after it sent its release or end", p.name, r.Epoch, id)
+	case mine && !a.sessions[before.session].valid():
+		a.w.fail("validity", "%s stores in epoch %d of %s although its session lapsed", p.name, r.Epoch, id)
+	case !mine && (r.Owner == "" || r.State == ended):
+		before.gaveUp = true
+	}
+}
+
+// acknowledged is called when a process has the answers.
+func (a *audit) acknowledged(p *process, rows []lease.Row, errs []error) {
+	for i, row := range rows {
+		if (errs == nil || errs[i] == nil) && strings.HasPrefix(row.Key, sessions) {
+			a.session(lastName(row.Key), p).acknowledged(parse[sessionRow](a.w, row.Key, row.Value))
+		}
+	}
+}
+
+// answered is called when a process has read rows.
+func (a *audit) answered(p *process, rows []lease.Row) {
+	for _, row := range rows {
+		if row.Version == 0 {
+			continue
+		}
+		if strings.HasPrefix(row.Key, sessions) {
+			if s := a.sessions[lastName(row.Key)]; s != nil && s.p == p {
+				s.seen(parse[sessionRow](a.w, row.Key, row.Value))
+			}
+		}
+		if id, ok := shardOf(row.Key); ok {
+			a.confirmed(p, id, parse[leaseRow](a.w, row.Key, row.Value))
+		}
+	}
+}
+
+// confirmed notes that a process read that a shard is its own.
+func (a *audit) confirmed(p *process, id string, r leaseRow) {
+	t := a.lease(id).epochs[r.Epoch]
+	s := a.sessions[r.Owner]
+	if t == nil || s == nil || s.p != p || t.session != r.Owner || !s.valid() || p.stopped {
+		return
+	}
+	t.confirmed++
+}
+
+// written is called when a write is applied: before and after are the row, of version 0 if it does not exist.
+func (a *audit) written(by *process, before, after lease.Row) {
+	switch {
+	case strings.HasPrefix(after.Key, sessions):
+		a.writtenSession(by, before, after)
+	case strings.HasPrefix(after.Key, shards):
+		a.writtenLease(by, before, after)
+	case after.Key == app+"/A":
+		a.writtenApp(after)
+	}
+}
+
+// writtenApp holds the application's start to what LATEST first became.
+func (a *audit) writtenApp(after lease.Row) {
+	r := parse[appRow](a.w, after.Key, after.Value)
+	if strings.HasPrefix(r.Start, "AT ") {
+		if a.pinned != "" && a.pinned != r.Start {
+			a.w.fail("start", "LATEST was %s and becomes %s", a.pinned, r.Start)
+		}
+		if a.pinned == "" {
+			a.w.counts.add("LATEST pinned")
+		}
+		a.pinned = r.Start
+	}
+	if a.app.Lister != "" && a.app.Lister != r.Lister {
+		a.w.counts.add("lister taken over")
+		if s := a.sessions[a.app.Lister]; s != nil && s.valid() {
+			a.w.counts.add("lister taken over from a living one")
+		}
+	}
+	a.app = r
+}
