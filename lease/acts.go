@@ -40,14 +40,24 @@ func (m *member) planned() (plan, time.Duration) {
 	now := m.clock.mono()
 	m.view.gather(now)
 	held := func(id string) bool { return m.holds[id].until > now }
-	return m.view.plan(m.s.name, m.busy, held, now, m.cfg.Timing), now
+	p := m.view.plan(m.s.name, m.busy, held, now, m.cfg.Timing)
+	if forgetful, due := m.view.forgetful(now, m.cfg.Timing.Expiry); forgetful {
+		p.take = nil
+		p.wake(due)
+	}
+	if p.await && !m.awaits {
+		m.awaitsSince = now
+		m.poll.poke() // its wait was for a quieter time
+	}
+	m.awaits = p.await
+	return p, now
 }
 
 func (m *member) perform(ctx context.Context, p plan) error {
 	m.mu.Lock()
-	for _, id := range p.drain {
-		if k := m.works[id]; k != nil && !k.returned {
-			k.lease.drain()
+	for _, h := range p.drain {
+		if k := m.works[h.shard]; k != nil && !k.returned {
+			k.lease.drain(h.next)
 		}
 	}
 	m.mu.Unlock()
@@ -134,6 +144,10 @@ func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(s
 	if err != nil {
 		return nil, err
 	}
+	history, err := m.req.history(ctx)
+	if err != nil {
+		return nil, err
+	}
 	found, err := m.fetch(ctx, parents)
 	if err != nil {
 		return nil, err
@@ -141,13 +155,13 @@ func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(s
 	return func(r shardRow) evidence {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		e := evidence{app: app, running: m.busy(r.ID), parents: make(map[string]parent, len(r.Parents))}
+		e := evidence{app: app, history: history, running: m.busy(r.ID), parents: make(map[string]parent, len(r.Parents))}
 		if r.Owner != "" {
 			e.owner = m.view.owner(r.Owner, m.clock.mono(), m.cfg.Timing.Expiry)
 		}
 		for _, id := range r.Parents {
 			if p, readable := found[id]; readable {
-				e.parents[id] = m.parent(p)
+				e.parents[id] = m.parent(r, p)
 			}
 		}
 		return e
@@ -195,11 +209,11 @@ func (m *member) fetchSessions(ctx context.Context, sessions []string, others ..
 	return found, nil
 }
 
-// parent judges a parent by its row, which was read as evidence.
-func (m *member) parent(r shardRow) parent {
+// parent judges a parent of child by its row, which was read as evidence. A child with a position was begun when the parent had ended, whose row was removed since.
+func (m *member) parent(child, r shardRow) parent {
 	p := parent{epoch: r.Epoch}
 	switch {
-	case r.version == 0 && m.gone.gone(r.ID):
+	case r.version == 0 && (!child.Position.IsZero() || m.gone.gone(r.ID)):
 		p.state = parentGone
 	case r.version == 0:
 		p.state = parentUnknown

@@ -37,6 +37,12 @@ type Config struct {
 	// returned: until then the shard is neither freed nor taken again by this process. Otherwise it returns nil.
 	Work func(ctx context.Context, l *Lease) (running <-chan struct{})
 
+	// Zone is where this worker is, such as an availability zone. Of the workers that may take a shard, one in the zone where it was last worked on is preferred; the spread
+	// of the load comes first. "": anywhere.
+	Zone string
+	// ByWeight shares shards out by the bytes that they bring ([Lease.Weigh]) and not by their number, if all workers of the application want it.
+	ByWeight bool
+
 	Timing Timing
 	Logger *slog.Logger // nil: nothing is logged
 	Error  func(error)  // what went wrong and is being retried; nil: nobody is told

@@ -25,6 +25,7 @@ type Lease struct {
 
 	draining  chan struct{}
 	drainOnce sync.Once
+	next      string        // the session for which the shard is wanted back; set before draining is closed
 	lost      chan struct{} // closed before end is called
 	end       context.CancelCauseFunc
 	over      atomic.Bool // released, ended or lost: nothing may be dispatched any longer
@@ -101,7 +102,7 @@ func (l *Lease) Release(ctx context.Context, p checkpoint.Position) error {
 		p = at
 	}
 	err := l.write(ctx, "release", l.timely, true,
-		func(r shardRow) (shardRow, error) { return released(r, l.holder, p) },
+		func(r shardRow) (shardRow, error) { return released(r, l.holder, p, l.successor()) },
 		func(r shardRow) bool { return settled(r, l.holder, p) })
 	if backwards != nil {
 		err = errors.Join(l.failed("release", backwards), err)
@@ -165,7 +166,20 @@ func (l *Lease) timelyAt(now instant) bool {
 	return false
 }
 
-func (l *Lease) drain() { l.drainOnce.Do(func() { close(l.draining) }) }
+func (l *Lease) drain(next string) {
+	l.drainOnce.Do(func() {
+		l.next = next
+		close(l.draining)
+	})
+}
+
+// successor is the session to which a release hands the shard, "" if there is none by name.
+func (l *Lease) successor() string {
+	if closed(l.draining) {
+		return l.next
+	}
+	return ""
+}
 
 func (l *Lease) stored() shardRow {
 	l.mu.Lock()
@@ -181,14 +195,7 @@ func (l *Lease) store(r shardRow) {
 
 // voluntary tells whether work that has returned did so without a reason: the lease was neither wanted back, nor lost, nor did the shard end.
 func (l *Lease) voluntary() bool {
-	select {
-	case <-l.draining:
-		return false
-	case <-l.lost:
-		return false
-	default:
-		return l.stored().State != ended
-	}
+	return !closed(l.draining) && !closed(l.lost) && l.stored().State != ended
 }
 
 // failed names the shard and the operation.
@@ -219,15 +226,20 @@ func (l *Lease) write(
 		if !may() {
 			return l.failed(op, ErrLost)
 		}
-		row := next.quietly(next.encode())
 		if listed {
-			row.Cursor = ""
+			if err = l.session.out.send(ctx, next.listed(next.encode()), may); errors.Is(err, ErrLost) {
+				return l.failed(op, ErrLost)
+			}
+		} else {
+			err = l.session.req.put(ctx, next.quietly(next.encode()))[0]
 		}
-		err = l.session.req.put(ctx, row)[0]
 		if err == nil {
 			next.version++
 			l.keep(next, listed)
 			return nil
+		}
+		if !may() {
+			return l.failed(op, ErrLost) // it is another's, or about to be, whatever became of the write
 		}
 		now, readErr := l.read(ctx)
 		switch {
@@ -282,10 +294,8 @@ func (l *Lease) pause(ctx context.Context, fails int) error {
 	if err := c.Wait(ctx, c.delay(l.retries(), fails), l.lost); err != nil {
 		return err
 	}
-	select {
-	case <-l.lost:
+	if closed(l.lost) {
 		return ErrLost
-	default:
-		return nil
 	}
+	return nil
 }

@@ -31,6 +31,15 @@ func startOf(app appRow, parentHasRow bool) checkpoint.Start {
 	return app.Start
 }
 
+// generationOf is the generation of a shard that has no row yet: its parents' where they were reset, or what comes after a reset shard would count as older.
+func generationOf(app appRow, s Shard, rows map[string]shardRow) uint64 {
+	generation := app.Generation
+	for _, id := range s.Parents {
+		generation = max(generation, rows[id].Generation)
+	}
+	return generation
+}
+
 // newRow is the row of a shard that has none.
 func newRow(key string, s Shard, start checkpoint.Start, generation uint64) shardRow {
 	return shardRow{

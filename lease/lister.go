@@ -154,11 +154,19 @@ func (m *member) sync(ctx context.Context, app appRow) (appRow, error) {
 	if err := errors.Join(listErr, m.makeRows(ctx, app, found)); err != nil {
 		return app, err
 	}
-	if app.Listed || len(found) == 0 {
+	if len(found) == 0 {
 		return app, nil
 	}
-	app.Listed = true
-	return m.updateApp(ctx, app, "store that the shards were listed")
+	if !app.Listed {
+		app.Listed = true
+		return m.updateApp(ctx, app, "store that the shards were listed")
+	}
+	listed := make(map[string]bool, len(found))
+	for _, s := range found {
+		listed[s.ID] = true
+	}
+	app, err := m.prune(ctx, app, listed)
+	return app, errors.Join(err, m.clear(ctx))
 }
 
 // makeRows makes the rows that shards lack, parents first, and adds parents that a row does not name.
@@ -198,7 +206,7 @@ func (m *member) makeRows(ctx context.Context, app appRow, found []Shard) error 
 		}
 		changed := r.version == 0
 		if changed {
-			r = newRow(m.keys.shard(s.ID), s, startOf(app, hasRow(s, rows, listed)), app.Generation)
+			r = newRow(m.keys.shard(s.ID), s, startOf(app, hasRow(s, rows, listed)), generationOf(app, s, rows))
 		} else {
 			r, changed = withParents(r, s.Parents)
 		}

@@ -21,6 +21,10 @@ type member struct {
 	view      *view // guarded by the worker's mu
 	corrupted map[string]uint64
 
+	strays      map[string]bool // members that had no session at the last listing; guarded by mu
+	awaits      bool            // a live worker has what is meant for this one; guarded by mu, as since when
+	awaitsSince time.Duration
+
 	stopping chan struct{} // closed when no shard shall be taken any longer
 	stopOnce sync.Once
 	unlist   context.CancelFunc // ends the listing of shards
@@ -69,6 +73,7 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 		m.leave(context.WithoutCancel(ctx))
 		return errors.Is(err, errOver), nil
 	}
+	retired := false
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 	listing, unlist := context.WithCancel(life) // until nothing shall be taken any longer
@@ -91,8 +96,13 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 		m.start(life, listing)
 		_ = m.clock.Wait(ctx, ground.Forever, life.Done(), m.ended)
 		err = m.failure()
+		if retired = errors.Is(err, errRetired); retired {
+			w.log.Warn("lease: a handler is stuck: the session ends, and another takes over what it has", "session", m.s.name)
+			err = nil
+		}
 	}
 	over = errors.Is(context.Cause(life), errOver) && ctx.Err() == nil && err == nil
+	retired = retired && !over
 	if !over {
 		m.s.drain()
 		m.drain()
@@ -106,6 +116,7 @@ func (w *worker) serve(ctx context.Context) (over bool, err error) {
 	if !over {
 		m.leave(context.WithoutCancel(ctx))
 	}
+	over = over || retired && ctx.Err() == nil
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = nil
 	}
@@ -143,6 +154,9 @@ func unlessOver(err error) error {
 }
 
 func (m *member) enterOnce(ctx context.Context) error {
+	if err := m.readHistory(ctx); err != nil {
+		return err
+	}
 	if err := m.enterApp(ctx); err != nil {
 		return err
 	}
@@ -164,10 +178,27 @@ func (m *member) canTake(ctx context.Context) error {
 	return nil
 }
 
-// putMember puts the row that says that this session takes part. It has no content that matters: that it is there already is as good.
+// itself is what this member has to say of itself.
+func (m *member) itself() memberRow {
+	return memberRow{Worker: m.cfg.Worker, Zone: m.cfg.Zone, ByWeight: m.cfg.ByWeight, Stuck: m.runningStill()}
+}
+
+// putMember puts the row that says that this session takes part, or corrects it. Of an operator's word in it nothing is changed. After a conflict the next poll looks again.
 func (m *member) putMember(ctx context.Context) error {
-	row := memberRow{head: head{key: m.keys.member(m.s.name)}, Worker: m.cfg.Worker}
-	err := m.req.put(ctx, row.listed(row.encode()))[0]
+	key := m.keys.member(m.s.name)
+	rows, err := m.req.get(ctx, key)
+	if err != nil {
+		return err
+	}
+	row, err := memberRow{head: head{key: key}}, error(nil)
+	if rows[key].Version != 0 {
+		if row, err = decodeMember(rows[key]); err != nil {
+			return nil //nolint:nilerr // it is there, which is what counts, and was reported
+		}
+	}
+	own := m.itself()
+	row.Worker, row.Zone, row.ByWeight, row.Stuck = own.Worker, own.Zone, own.ByWeight, own.Stuck
+	err = m.req.put(ctx, row.listed(row.encode()))[0]
 	if errors.Is(err, ErrConflict) {
 		return nil
 	}
@@ -183,6 +214,9 @@ func (m *member) start(life, listing context.Context) {
 	m.takers.Go(func() { m.lists(listing) })
 }
 
+// errRetired ends a session of which a handler is stuck: the shard cannot be freed, so its owner goes.
+var errRetired = errors.New("lease: a handler is stuck")
+
 // fail ends the run of the application with err, after its shards were released.
 func (m *member) fail(err error) {
 	m.endOnce.Do(func() {
@@ -193,12 +227,10 @@ func (m *member) fail(err error) {
 
 // failure is why the application cannot go on, if it cannot.
 func (m *member) failure() error {
-	select {
-	case <-m.ended:
+	if closed(m.ended) {
 		return m.why
-	default:
-		return nil
 	}
+	return nil
 }
 
 // stop has nothing taken any longer.
@@ -211,22 +243,17 @@ func (m *member) stop() {
 	m.list.poke()
 }
 
-func (m *member) stopped() bool {
-	select {
-	case <-m.stopping:
-		return true
-	default:
-		return false
-	}
-}
+func (m *member) stopped() bool { return closed(m.stopping) }
 
-// drain wants every shard back.
+// drain wants every shard back, each for the member for which it is meant when this one is gone.
 func (m *member) drain() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stop() // with mu held: begin looks at it under the same lock
-	for _, k := range m.works {
-		k.lease.drain()
+	others := slices.DeleteFunc(slices.Clone(m.view.team), func(name string) bool { return name == m.s.name })
+	target := m.view.targets(others)
+	for id, k := range m.works {
+		k.lease.drain(target[id])
 	}
 }
 
@@ -258,8 +285,11 @@ func (m *member) leave(ctx context.Context) {
 	ctx, cancel := m.req.bounded(ctx)
 	defer cancel()
 	err := errors.Join(m.freeRest(ctx), m.removeMember(ctx))
-	if m.left() == nil {
+	switch {
+	case m.left() == nil:
 		err = errors.Join(err, m.s.leave(ctx))
+	case errors.Is(m.failure(), errRetired):
+		err = errors.Join(err, m.s.die(ctx))
 	}
 	if err != nil {
 		m.report(fmt.Errorf("lease: leave application %s: %w", m.cfg.App, err))

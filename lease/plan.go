@@ -2,6 +2,7 @@ package lease
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -9,14 +10,18 @@ import (
 type plan struct {
 	take  []string      // meant for me and free, or their owner is dead, or named after me although I run no work on them
 	free  []string      // named after me, not meant for me, and I run no work on them
-	drain []string      // mine, and meant for another for the settle delay
+	drain []handover    // mine, and meant for another for the settle delay, or asked for
+	await bool          // a live worker has what is meant for me, and is about to release it
 	next  time.Duration // when time alone may change the plan; 0: never
 }
+
+// handover is a shard that is given up, and the member for which it is meant: "" if nobody shall have it.
+type handover struct{ shard, next string }
 
 // plan decides from what is known. busy tells the shards on which work of this process runs; held the ones to leave alone
 // for a while.
 func (v *view) plan(me string, busy, held func(id string) bool, now time.Duration, t Timing) plan {
-	target := assign(v.team, v.holdings())
+	target := v.targets(v.team)
 	var p plan
 	for id, k := range v.shards {
 		if k.row.State == ended {
@@ -26,7 +31,7 @@ func (v *view) plan(me string, busy, held func(id string) bool, now time.Duratio
 	}
 	slices.Sort(p.take)
 	slices.Sort(p.free)
-	slices.Sort(p.drain)
+	slices.SortFunc(p.drain, func(a, b handover) int { return strings.Compare(a.shard, b.shard) })
 	return p
 }
 
@@ -42,8 +47,8 @@ func (p *plan) add(v *view, r shardRow, me, target string, busy, held bool, now 
 			since = now
 			v.unwanted[id] = now
 		}
-		if due := since + t.Settle; due <= now {
-			p.drain = append(p.drain, id)
+		if due := since + t.Settle; due <= now || v.urgent(r, me) {
+			p.drain = append(p.drain, handover{id, target})
 		} else {
 			p.wake(due)
 		}
@@ -53,6 +58,8 @@ func (p *plan) add(v *view, r shardRow, me, target string, busy, held bool, now 
 	case target != me:
 	case r.Owner == "" || r.Owner == me || v.owner(r.Owner, now, t.Expiry) == ownerDead:
 		p.take = append(p.take, id)
+	default:
+		p.await = true
 	}
 }
 
@@ -62,18 +69,63 @@ func (p *plan) wake(due time.Duration) {
 	}
 }
 
-// holdings are the shards that count: owned, or ready to be. A shard that is handed to a live member is that member's; one whose owner is no live member is nobody's.
-func (v *view) holdings() []holding {
+// urgent tells whether a shard is given up because somebody said so, and not to spread the load.
+func (v *view) urgent(r shardRow, me string) bool {
+	_, member := slices.BinarySearch(v.team, me)
+	return r.wanted() || v.app.Paused || !member
+}
+
+// targets is the member of team that each shard is meant for. A shard that an operator wants is meant for nobody.
+func (v *view) targets(team []string) map[string]string {
+	if v.app.Paused {
+		return nil
+	}
+	byWeight := true
+	members := make([]candidate, len(team))
+	stuck := false
+	for i, name := range team {
+		m := v.members[name]
+		members[i] = candidate{name: name, zone: m.Zone}
+		byWeight = byWeight && m.ByWeight
+		stuck = stuck || len(m.Stuck) > 0
+	}
+	target := assign(members, v.holdings(team), byWeight)
+	if stuck {
+		v.avoid(team, target)
+	}
+	return target
+}
+
+// avoid gives to another what is meant for a member that cannot take it, because a handler of an earlier session still runs in its process.
+func (v *view) avoid(team []string, target map[string]string) {
+	for _, name := range team {
+		for _, id := range v.members[name].Stuck {
+			if target[id] != name || v.shards[id].row.Owner == name {
+				continue
+			}
+			var others []candidate
+			for _, other := range team {
+				if !slices.Contains(v.members[other].Stuck, id) {
+					others = append(others, candidate{name: other})
+				}
+			}
+			target[id] = assign(others, []holding{{shard: id}}, false)[id]
+		}
+	}
+}
+
+// holdings are the shards that count: owned, or ready to be, and not asked for. A shard that is handed to a live member is that member's; one whose owner is no live member is nobody's.
+func (v *view) holdings(team []string) []holding {
 	shards := make([]holding, 0, len(v.shards))
 	for id, k := range v.shards {
-		if k.row.State == ended || k.row.Owner == "" && !ready(k.row, v.shard) {
+		if k.row.State == ended || k.row.wanted() || k.row.Owner == "" && !ready(k.row, v.shard) {
 			continue
 		}
 		owner := k.row.Owner
-		if _, live := slices.BinarySearch(v.team, k.row.Next); live {
+		if _, live := slices.BinarySearch(team, k.row.Next); live {
 			owner = k.row.Next
 		}
-		shards = append(shards, holding{id, owner})
+		shards = append(shards, holding{shard: id, owner: owner, weight: k.row.Rate, zone: k.row.Zone})
 	}
 	return shards
 }

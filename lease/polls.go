@@ -12,7 +12,7 @@ func (m *member) polls(ctx context.Context) {
 	for fails := 0; ; {
 		full := m.full.Swap(false) || m.clock.mono() >= fullAt
 		err := m.round(ctx, full)
-		wait := m.clock.jitter(m.cfg.Timing.Poll)
+		wait := m.clock.jitter(m.pace())
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -37,8 +37,27 @@ func (m *member) polls(ctx context.Context) {
 	}
 }
 
+// haste is how much oftener a worker looks while a shard is about to be released to it, and eager how long it does so at most.
+const (
+	haste = 4
+	eager = time.Minute
+)
+
+// pace is the time until the next poll.
+func (m *member) pace() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.awaits && m.clock.mono()-m.awaitsSince < eager {
+		return m.cfg.Timing.Poll / haste
+	}
+	return m.cfg.Timing.Poll
+}
+
 // round reads the sessions, the members, the application and the shards that changed, or all of them.
 func (m *member) round(ctx context.Context, full bool) error {
+	if err := m.readHistory(ctx); err != nil {
+		return err
+	}
 	if err := m.readSessions(ctx); err != nil {
 		return err
 	}
@@ -109,21 +128,26 @@ func (m *member) odd(row Row, err error) {
 }
 
 func (m *member) readMembers(ctx context.Context) error {
-	names := make(map[string]bool)
+	rows := make(map[string]memberRow)
 	for row, err := range m.req.list(ctx, m.keys.members(), "") {
 		if err != nil {
 			return err
 		}
-		names[lastName(row.Key)] = true
+		r, err := decodeMember(row)
+		if err != nil {
+			m.odd(row, err) // it is a member all the same
+		}
+		rows[lastName(row.Key)] = r
 	}
-	if !names[m.s.name] && !m.stopped() {
+	own := m.itself()
+	if stored := rows[m.s.name]; !stored.says(own) && !m.stopped() {
 		if err := m.putMember(ctx); err != nil {
 			return err
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.view.membersRead(names)
+	m.view.membersRead(rows, own)
 	m.view.gather(m.clock.mono())
 	return nil
 }

@@ -68,6 +68,7 @@ type evidence struct {
 	owner   ownership         // of the session that the row names
 	parents map[string]parent // one of each shard that the row names as a parent
 	running bool              // the taker's process still runs work on the shard, of whatever session
+	history string            // of the store, if it tells
 }
 
 // verdict says why a row is not taken; "" is that it is.
@@ -79,6 +80,9 @@ const (
 	hasEnded     verdict = "the shard has ended"
 	stillRunning verdict = "work of this process still runs on it"
 	otherStream  verdict = "the application reads another incarnation of the stream"
+	isWanted     verdict = "an operator has asked for it"
+	isPaused     verdict = "the application is paused"
+	forgetful    verdict = "the store may have forgotten who owns it"
 	ownerLives   verdict = "its owner is not known to be dead"
 	parentsFirst verdict = "not all its parents have ended"
 )
@@ -95,6 +99,12 @@ func take(r shardRow, session, incarnation string, e evidence) (shardRow, verdic
 		return r, stillRunning
 	case e.app.version == 0 || e.app.Incarnation != incarnation:
 		return r, otherStream
+	case r.wanted():
+		return r, isWanted
+	case e.app.Paused:
+		return r, isPaused
+	case e.history != e.app.History:
+		return r, forgetful
 	case r.Owner != "" && r.Owner != session && e.owner != ownerDead:
 		return r, ownerLives
 	}
@@ -122,11 +132,11 @@ func checkpointed(r shardRow, h holder, p checkpoint.Position) (shardRow, error)
 	return r, nil
 }
 
-// released is the row with position p and no owner, in one write. It fails as [checkpointed] does.
-func released(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
+// released is the row with position p and no owner, in one write, handed to the session next, or to nobody by name. It fails as [checkpointed] does.
+func released(r shardRow, h holder, p checkpoint.Position, next string) (shardRow, error) {
 	r, err := checkpointed(r, h, p)
 	if err == nil {
-		r.Owner = ""
+		r.Owner, r.Next = "", next
 	}
 	return r, err
 }

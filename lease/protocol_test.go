@@ -178,7 +178,7 @@ func TestOnlyTheHolderStoresAndNeverBackwards(t *testing.T) {
 	h := holder{"me", 4, 2}
 	writes := map[string]func(shardRow, holder, checkpoint.Position) (shardRow, error){
 		"checkpoint": checkpointed,
-		"release":    released,
+		"release":    func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) { return released(r, h, p, "") },
 		"end": func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
 			return finished(r, h, p, nil, nil)
 		},

@@ -56,6 +56,21 @@ func (r requests) getBatch(ctx context.Context, keys []string, into map[string]R
 	return nil
 }
 
+// history is the store's, "" if it does not tell.
+func (r requests) history(ctx context.Context) (string, error) {
+	h, tells := r.store.(Historian)
+	if !tells {
+		return "", nil
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	history, err := h.History(ctx)
+	if err != nil {
+		return "", fmt.Errorf("lease: ask for the store's history: %w", err)
+	}
+	return history, nil
+}
+
 // put writes rows and gives one answer a row.
 func (r requests) put(ctx context.Context, rows ...Row) []error {
 	return r.each(ctx, rows, "write", r.store.Put)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -81,13 +82,38 @@ func decodeSession(row Row) (sessionRow, error) {
 	return r, nil
 }
 
-// memberRow says by being there that a session takes part in the application. Nothing reads what it holds but operators.
+// memberRow says by being there that a session takes part in the application.
 type memberRow struct {
 	head
-	Worker string
+
+	Worker   string
+	Zone     string
+	ByWeight bool     // it wants shards shared out by their weight: they are if all want it
+	Stuck    []string // shards on which a handler of an earlier session of this process still runs: it cannot take them
+	Drain    bool     // an operator's word: it shall have no shards
+
+	others unknown
 }
 
-func (r *memberRow) encode() []byte { return encodeFields([]field{{"worker", &r.Worker}}, nil) }
+func (r *memberRow) fields() []field {
+	return []field{{"worker", &r.Worker}, {"zone", &r.Zone}, {"byWeight", &r.ByWeight}, {"stuck", &r.Stuck}, {"drain", &r.Drain}}
+}
+
+func (r *memberRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+func decodeMember(row Row) (memberRow, error) {
+	r := memberRow{head: headOf(row)}
+	var err error
+	if r.others, err = decodeFields(row, r.fields()); err != nil {
+		return r, corrupt(row.Key, err)
+	}
+	return r, nil
+}
+
+// says tells whether the row has all that a session has to say of itself; an operator's word is not the session's.
+func (r *memberRow) says(own memberRow) bool {
+	return r.version != 0 && r.Worker == own.Worker && r.Zone == own.Zone && r.ByWeight == own.ByWeight && slices.Equal(r.Stuck, own.Stuck)
+}
 
 // maxEpoch leaves room above every epoch that is read.
 const maxEpoch = 1 << 62
@@ -103,12 +129,14 @@ type shardRow struct {
 	Position   checkpoint.Position
 	State      string          // open, ended
 	Next       string          // the session that it is handed to
-	Request    json.RawMessage // what an operator asks of the owner
+	Request    json.RawMessage // what an operator asks: a [request]
 	Parents    []string
 	Children   []string
 	Start      checkpoint.Start // where to begin while there is no position; never LATEST
 	Closed     bool             // as it was when the row was made
 	Meta       string
+	Rate       uint64 // bytes a second, roughly: what the last owner found
+	Zone       string // where it was last worked on
 
 	others unknown
 }
@@ -117,7 +145,7 @@ func (r *shardRow) fields() []field {
 	return []field{
 		{"owner", &r.Owner}, {"epoch", &r.Epoch}, {"generation", &r.Generation}, {"position", &r.Position}, {"state", &r.State},
 		{"next", &r.Next}, {"request", &r.Request}, {"parents", &r.Parents}, {"children", &r.Children}, {"start", &r.Start},
-		{"closed", &r.Closed}, {"meta", &r.Meta},
+		{"closed", &r.Closed}, {"meta", &r.Meta}, {"rate", &r.Rate}, {"zone", &r.Zone},
 	}
 }
 
@@ -178,6 +206,7 @@ type appRow struct {
 	Lister      string // the session that lists the shards for all
 	Claims      uint64 // rises when Lister says that it is still there
 	Listed      bool   // every shard of a first complete listing has its row
+	History     string // of the store, if it tells: another one may have forgotten what this one acknowledged
 
 	others unknown
 }
@@ -185,7 +214,7 @@ type appRow struct {
 func (r *appRow) fields() []field {
 	return []field{
 		{"stream", &r.Stream}, {"incarnation", &r.Incarnation}, {"generation", &r.Generation}, {"floor", &r.Floor}, {"start", &r.Start},
-		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed},
+		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed}, {"history", &r.History},
 	}
 }
 

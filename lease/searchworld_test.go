@@ -354,7 +354,7 @@ func (x world) owner(i int) []world {
 			}
 		})...)
 	}
-	if next, err := released(a.row.row(), a.holder(), checkpoint.Offset(uint64(a.position))); err == nil {
+	if next, err := released(a.row.row(), a.holder(), checkpoint.Offset(uint64(a.position)), ""); err == nil {
 		y := x
 		y.ended |= 1 << a.epoch
 		y.workers[i].holds, y.workers[i].read = false, false

@@ -23,6 +23,7 @@ var (
 type session struct {
 	name   string
 	req    requests
+	out    *outbox
 	timing Timing
 	clock  clock
 	report func(error)
@@ -47,7 +48,7 @@ func newSession(worker string, req requests, t Timing, c clock) *session {
 	c.Fill(random[:])
 	name := url.PathEscape(worker) + "-" + hex.EncodeToString(random[:])
 	return &session{
-		name: name, req: req, timing: t, clock: c, beat: newWake(), acked: newWake(),
+		name: name, req: req, out: &outbox{req: req}, timing: t, clock: c, beat: newWake(), acked: newWake(),
 		row: sessionRow{head: head{key: sessionKey(name)}, State: alive, Expiry: t.Expiry.Milliseconds(), Meta: map[string]string{
 			"worker": worker, "started": time.Unix(0, int64(c.Now().Wall)).UTC().Format(time.RFC3339),
 		}},
@@ -199,10 +200,23 @@ func (s *session) watch(ctx context.Context, lapsed func()) {
 	}
 }
 
-// leave removes the row, once: whoever finds it later sees it stand still. To be called when run has returned and no handler runs any longer.
+// leave removes the row: whoever finds it later sees it stand still. To be called when run has returned and no handler runs any longer.
 func (s *session) leave(ctx context.Context) error {
+	return s.finish(ctx, func(r sessionRow) error { return s.req.remove(ctx, Row{Key: r.key, Version: r.version})[0] })
+}
+
+// die marks the row as dead, so that others take at once what it has. To be called when run has returned.
+func (s *session) die(ctx context.Context) error {
+	return s.finish(ctx, func(r sessionRow) error {
+		next, _ := killed(r, r.HB)
+		return s.req.put(ctx, next.listed(next.encode()))[0]
+	})
+}
+
+// finish writes to the row for the last time, and once more if the first time it was not as known.
+func (s *session) finish(ctx context.Context, write func(sessionRow) error) error {
 	s.over.Store(true)
-	err := s.req.remove(ctx, Row{Key: s.row.key, Version: s.row.version})[0]
+	err := write(s.row)
 	if err == nil {
 		return nil
 	}
@@ -210,8 +224,8 @@ func (s *session) leave(ctx context.Context) error {
 	if lookErr != nil {
 		return errors.Join(err, lookErr)
 	}
-	if stored.version == 0 {
+	if stored.version == 0 || stored.State == dead {
 		return nil
 	}
-	return s.req.remove(ctx, Row{Key: stored.key, Version: stored.version})[0]
+	return write(stored)
 }

@@ -19,6 +19,9 @@ type Timing struct {
 	Request   time.Duration // limit of one request to the store; default 2 s
 	List      time.Duration // between two listings of the stream's shards, by one worker for all; default 30 s
 	Settle    time.Duration // how long the set of workers must be unchanged before shards are moved; default 5 s
+	// Watchdog is how long one call of a handler may last before its shard is taken from it although its worker lives. Its context ends then. If it returns, that
+	// shard alone is released; if it does not within the grace, the whole session ends, hands over its other shards, and joins anew. 0, the default: no limit.
+	Watchdog time.Duration
 }
 
 func (t Timing) withDefaults() Timing {
@@ -29,6 +32,7 @@ func (t Timing) withDefaults() Timing {
 		Request:   cmp.Or(t.Request, 2*time.Second),
 		List:      cmp.Or(t.List, 30*time.Second),
 		Settle:    cmp.Or(t.Settle, 5*time.Second),
+		Watchdog:  t.Watchdog,
 	}
 }
 
@@ -64,6 +68,9 @@ func (t Timing) faults() []error {
 		if d.d <= 0 {
 			refuse(d.field, "%v: give a positive duration, or 0 for the default", d.d)
 		}
+	}
+	if t.Watchdog < 0 {
+		refuse("Watchdog", "%v: give a positive duration, or 0 for none", t.Watchdog)
 	}
 	if len(faults) > 0 {
 		return faults

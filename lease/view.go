@@ -12,7 +12,7 @@ type view struct {
 	tick     uint64 // counts what was learned, so that an answer to an older question is recognised
 	shards   map[string]*known
 	sessions map[string]*seen
-	members  map[string]bool
+	members  map[string]memberRow
 	app      appRow
 	appSince time.Duration // when this version of the application's row was first seen
 	cursor   string        // up to where changes of shards were listed
@@ -21,6 +21,9 @@ type view struct {
 	team     []string      // the live members, sorted
 	teamAt   time.Duration // since when they are these
 	unwanted map[string]time.Duration
+
+	history   string        // of the store, if it tells
+	historyAt time.Duration // when it was first seen
 }
 
 // known is a shard's row as last heard of.
@@ -47,7 +50,7 @@ func (s *seen) still(now, expiry time.Duration) (bool, time.Duration) {
 func newView(me string, now time.Duration) *view {
 	return &view{
 		me:     me,
-		shards: make(map[string]*known), sessions: make(map[string]*seen), members: make(map[string]bool),
+		shards: make(map[string]*known), sessions: make(map[string]*seen), members: make(map[string]memberRow),
 		unwanted: make(map[string]time.Duration), readAt: now, teamAt: now,
 	}
 }
@@ -159,10 +162,34 @@ func (v *view) owners() map[string]bool {
 	return owners
 }
 
-// membersRead takes in a complete listing of members.
-func (v *view) membersRead(names map[string]bool) {
-	v.members = names
-	v.members[v.me] = true
+// membersRead takes in a complete listing of members. own is what this one has to say of itself.
+func (v *view) membersRead(rows map[string]memberRow, own memberRow) {
+	own.Drain = rows[v.me].Drain
+	v.members = rows
+	v.members[v.me] = own
+}
+
+// historyRead takes in the store's history. With another one nothing counts that was seen before: the store may have forgotten heartbeats, takes and deaths.
+func (v *view) historyRead(history string, now time.Duration) {
+	if history == v.history {
+		return
+	}
+	v.history, v.historyAt = history, now
+	for _, s := range v.sessions {
+		s.since = now
+	}
+}
+
+// forgetful tells whether the store may have forgotten who owns what, and since this worker saw so the longest expiry of a session has not passed. due is when it will have.
+func (v *view) forgetful(now, expiry time.Duration) (is bool, due time.Duration) {
+	if v.app.version == 0 || v.history == v.app.History {
+		return false, 0
+	}
+	for _, s := range v.sessions {
+		expiry = max(expiry, s.known.patience(expiry))
+	}
+	due = v.historyAt + expiry
+	return now < due, due
 }
 
 // application takes in the application's row, as a consistent read or a write of this worker gave it.
@@ -175,7 +202,10 @@ func (v *view) application(r appRow, now time.Duration) {
 // gather works out the live members: they take part, their session is alive and they do not drain.
 func (v *view) gather(now time.Duration) {
 	var team []string
-	for name := range v.members {
+	for name, m := range v.members {
+		if m.Drain {
+			continue
+		}
 		if s := v.sessions[name]; name == v.me || s != nil && s.row.version != 0 && s.row.State == alive && !s.row.Draining {
 			team = append(team, name)
 		}
@@ -214,7 +244,7 @@ func (v *view) suspects(now, expiry, blind time.Duration) (living []string, miss
 	for name, s := range v.sessions {
 		still, due := s.still(now, expiry)
 		switch {
-		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.members[name]:
+		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.takesPart(name):
 		case !still:
 			next = min(next, due)
 		case s.row.version != 0:
@@ -225,6 +255,11 @@ func (v *view) suspects(now, expiry, blind time.Duration) (living []string, miss
 	}
 	slices.Sort(living)
 	return living, missing, next
+}
+
+func (v *view) takesPart(name string) bool {
+	_, is := v.members[name]
+	return is
 }
 
 // lists tells whether this worker is the one that lists the stream's shards, or shall take that over: the one that claims it is not there, or has not

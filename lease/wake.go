@@ -11,3 +11,13 @@ func (w wake) poke() {
 	default:
 	}
 }
+
+// closed tells whether a channel is, on which nothing is sent.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

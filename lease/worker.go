@@ -115,28 +115,32 @@ func (w *worker) busy(id string) bool {
 	if !k.returned {
 		return true
 	}
-	select {
-	case <-k.running:
+	if closed(k.running) {
 		delete(w.works, id)
 		return false
-	default:
-		return true
 	}
+	return true
 }
 
-// left names the shards whose handlers still run.
-func (w *worker) left() error {
+// runningStill is the shards whose work has returned and left a handler behind that has not.
+func (w *worker) runningStill() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var ids []string
-	for id := range w.works {
-		if w.busy(id) {
+	for id, k := range w.works {
+		if k.returned && w.busy(id) {
 			ids = append(ids, id)
 		}
 	}
+	slices.Sort(ids)
+	return ids
+}
+
+// left names the shards whose handlers still run. To be called when all work has returned.
+func (w *worker) left() error {
+	ids := w.runningStill()
 	if len(ids) == 0 {
 		return nil
 	}
-	slices.Sort(ids)
 	return fmt.Errorf("%w: shards %s are left to expire with the session", ErrRunning, strings.Join(ids, ", "))
 }

@@ -19,7 +19,7 @@ func (m *member) begin(ctx context.Context, row shardRow) {
 	k := &work{lease: l, began: m.clock.mono()}
 	m.works[row.ID] = k
 	if m.stopped() {
-		l.drain()
+		l.drain("")
 	}
 	m.log.Debug("lease: taken", "shard", row.ID, "epoch", row.Epoch, "start", row.begin().String())
 	m.working.Go(func() {
@@ -63,6 +63,9 @@ func (m *member) returned(k *work, running <-chan struct{}) {
 		delete(m.works, l.shard.ID)
 	}
 	m.mu.Unlock()
+	if running != nil && m.cfg.Timing.Watchdog > 0 && !m.stopped() {
+		m.fail(errRetired)
+	}
 	m.log.Debug("lease: work returned", "shard", l.shard.ID, "epoch", l.holder.epoch, "running", running != nil, "given up", gaveUp)
 	m.act.poke()
 }
