@@ -50,16 +50,18 @@ func newMember(w *worker) *member {
 	m.view = newView(m.s.name, w.clock.mono())
 	m.s.report, m.s.steady = w.report, m.steady
 	m.full.Store(true)
-	m.completed(&m.polled)
-	m.completed(&m.acted)
 	return m
 }
 
 func (m *member) completed(what *atomic.Int64) { what.Store(int64(m.clock.mono())) }
 
-// steady tells whether this worker polls and takes. One that does not must not heartbeat, so that others take what is meant for it.
+// steady tells whether this worker polls and takes. One that does not must not heartbeat, so that others take what is meant for it. Before it takes part nothing
+// is, and its first heartbeats may take as long as they like.
 func (m *member) steady(now time.Duration) bool {
 	last := m.polled.Load()
+	if last == 0 {
+		return true
+	}
 	if !m.stopped() {
 		last = min(last, m.acted.Load())
 	}
@@ -207,6 +209,8 @@ func (m *member) putMember(ctx context.Context) error {
 
 // start starts what looks at the others until life ends, and what takes and lists shards until the worker stops.
 func (m *member) start(life, listing context.Context) {
+	m.completed(&m.acted)
+	m.completed(&m.polled)
 	m.lookers.Go(func() { m.polls(life) })
 	m.lookers.Go(func() { m.kills(life) })
 	m.lookers.Go(func() { m.gone.run(life, m.act.poke) })
