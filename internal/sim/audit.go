@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,8 @@ type audit struct {
 	app      appRow
 	pinned   string // the start that LATEST became
 	waits    map[string]time.Duration
-	moved    time.Duration // when an owner last changed
+	moved    time.Duration      // when an owner last changed
+	asking   map[*task][]string // shards of which a task has just written a take, and what it reads next says what became of it
 }
 
 // leaseAudit is what happened to a shard's lease.
@@ -24,6 +26,8 @@ type leaseAudit struct {
 	id       string
 	k        *shard
 	exists   bool
+	removed  bool // its row was
+	ended    bool // in this generation
 	row      leaseRow
 	maxEpoch uint64
 	epochs   map[uint64]*tenure
@@ -38,11 +42,11 @@ type tenure struct {
 	through   int // records covered by the position that the take carried
 	worked    bool
 	gaveUp    bool // a release or an END of it was sent
-	confirmed int  // reads that showed it to its owner
+	confirmed bool // the read after the take showed it to its owner
 }
 
 func newAudit(w *world) *audit {
-	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration)}
+	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration), asking: make(map[*task][]string)}
 }
 
 func (a *audit) lease(id string) *leaseAudit {
@@ -79,6 +83,9 @@ func (a *audit) sentLease(p *process, row lease.Row) {
 	id := lastName(row.Key)
 	la, r := a.lease(id), parse[leaseRow](a.w, row.Key, row.Value)
 	before := la.epochs[r.Epoch]
+	if s := a.sessions[r.Owner]; before == nil && s != nil && s.p == p {
+		a.asking[a.w.current] = append(a.asking[a.w.current], id)
+	}
 	if before == nil || a.sessions[before.session] == nil || a.sessions[before.session].p != p {
 		return
 	}
@@ -102,8 +109,10 @@ func (a *audit) acknowledged(p *process, rows []lease.Row, errs []error) {
 	}
 }
 
-// answered is called when a process has read rows.
+// answered is called when a process has read rows, or none if it had no answer.
 func (a *audit) answered(p *process, rows []lease.Row) {
+	asking := a.asking[a.w.current]
+	delete(a.asking, a.w.current)
 	for _, row := range rows {
 		if row.Version == 0 {
 			continue
@@ -113,7 +122,7 @@ func (a *audit) answered(p *process, rows []lease.Row) {
 				s.seen(parse[sessionRow](a.w, row.Key, row.Value))
 			}
 		}
-		if id, ok := shardOf(row.Key); ok {
+		if id, ok := shardOf(row.Key); ok && slices.Contains(asking, id) {
 			a.confirmed(p, id, parse[leaseRow](a.w, row.Key, row.Value))
 		}
 	}
@@ -123,10 +132,10 @@ func (a *audit) answered(p *process, rows []lease.Row) {
 func (a *audit) confirmed(p *process, id string, r leaseRow) {
 	t := a.lease(id).epochs[r.Epoch]
 	s := a.sessions[r.Owner]
-	if t == nil || s == nil || s.p != p || t.session != r.Owner || !s.valid() || p.stopped {
+	if t == nil || s == nil || s.p != p || t.session != r.Owner || !s.valid() || p.stopped || a.buried(r.Owner) {
 		return
 	}
-	t.confirmed++
+	t.confirmed = true
 }
 
 // written is called when a write is applied: before and after are the row, of version 0 if it does not exist.

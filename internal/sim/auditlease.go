@@ -22,14 +22,14 @@ func (a *audit) writtenLease(by *process, before, after lease.Row) {
 	}
 	switch {
 	case after.Version == 0:
-		a.removed(by, la)
+		a.removed(by, la, b)
 		return
 	case before.Version == 0:
 		a.made(by, la)
 		return
 	}
 	if r.Generation != b.Generation {
-		a.w.fail("generation", "%s changes the generation of %s", by.name, id)
+		a.reset(by, la, b)
 		return
 	}
 	a.moves(by, la, b)
@@ -51,12 +51,53 @@ func (a *audit) made(by *process, la *leaseAudit) {
 	if r.Owner != "" || r.Position != "" {
 		a.w.fail("rows", "%s makes the row of %s with owner %q at %q", by.name, la.id, r.Owner, r.Position)
 	}
+	if la.removed {
+		a.w.counts.add("row made again for a shard that is gone")
+		return
+	}
 	la.done = a.firstDue(la.k)
 	la.begun = la.done
 }
 
-func (a *audit) removed(by *process, la *leaseAudit) {
-	a.w.fail("rows", "%s removes the row of %s", by.name, la.id)
+// removed holds the removal of a row to a shard that is over, and to a floor below which no epoch is handed out.
+func (a *audit) removed(by *process, la *leaseAudit, b leaseRow) {
+	a.w.counts.add("row removed")
+	switch {
+	case !la.k.gone || !la.ended:
+		a.w.fail("prune", "%s removes the row of %s, gone: %v, ended: %v", by.name, la.id, la.k.gone, la.ended)
+	case a.app.Floor < b.Epoch:
+		a.w.fail("prune", "%s removes the row of %s in epoch %d, and the floor is %d", by.name, la.id, b.Epoch, a.app.Floor)
+	}
+	for _, c := range la.k.children {
+		if child := a.leases[c.id]; child == nil || !child.removed && child.row.State == open && child.row.Position == "" {
+			a.w.fail("prune", "%s removes the row of %s before its child %s is past its start", by.name, la.id, c.id)
+		}
+	}
+	la.removed = true
+}
+
+// reset holds a reset to an operator's right: nobody owns the shard, and its descendants were reset before.
+func (a *audit) reset(by *process, la *leaseAudit, b leaseRow) {
+	r := la.row
+	a.w.counts.add("shard reset")
+	switch {
+	case r.Generation < b.Generation:
+		a.w.fail("generation", "%s lowers the generation of %s", by.name, la.id)
+	case b.Owner != "" || r.Owner != "":
+		a.w.fail("reset", "%s resets %s, which %s%s owns", by.name, la.id, b.Owner, r.Owner)
+	case r.Epoch <= b.Epoch:
+		a.w.fail("epoch", "%s resets %s in epoch %d", by.name, la.id, r.Epoch)
+	case r.State != open || r.Position != "":
+		a.w.fail("reset", "%s resets %s and leaves %+v", by.name, la.id, r)
+	}
+	for _, c := range la.k.children {
+		if child := a.leases[c.id]; child != nil && child.exists && !c.gone && child.row.Generation < r.Generation {
+			a.w.fail("reset", "%s resets %s to generation %d before its child %s", by.name, la.id, r.Generation, c.id)
+		}
+	}
+	la.maxEpoch = max(la.maxEpoch, r.Epoch)
+	la.ended = false
+	la.done, la.begun = 0, 0
 }
 
 // moves holds positions to what is done.
@@ -84,6 +125,12 @@ func (a *audit) taken(by *process, la *leaseAudit, b leaseRow) {
 		}
 	}
 	a.parentsEnded(la, "takes")
+	switch {
+	case la.ended:
+		a.w.fail("end", "%s takes %s, which has ended", by.name, la.id)
+	case b.wanted():
+		a.w.fail("request", "%s takes %s, of which an operator wants %s", by.name, la.id, b.Request)
+	}
 	if r.through() != b.through() {
 		a.w.fail("position", "%s takes %s and moves it from %d to %d records", by.name, la.id, b.through(), r.through())
 	}
@@ -110,7 +157,7 @@ func (a *audit) taken(by *process, la *leaseAudit, b leaseRow) {
 // adopted holds a worker that takes its own row again to have had no answer that it could begin on.
 func (a *audit) adopted(by *process, la *leaseAudit, b leaseRow) {
 	a.w.counts.add("adoption of a row that names me")
-	if t := la.epochs[b.Epoch]; t != nil && !t.worked && t.confirmed > 1 {
+	if t := la.epochs[b.Epoch]; t != nil && !t.worked && t.confirmed {
 		a.w.fail("adopt", "%s takes %s again, which it read to be its own and did not begin on", by.name, la.id)
 	}
 }
@@ -121,6 +168,7 @@ func (a *audit) parentsEnded(la *leaseAudit, does string) {
 		parent := a.leases[p.id]
 		switch {
 		case parent != nil && parent.exists && parent.row.State == ended:
+		case parent != nil && !parent.exists && parent.ended:
 		case (parent == nil || !parent.exists) && p.gone:
 			a.w.counts.add("child of a parent that is gone")
 		default:
@@ -133,7 +181,12 @@ func (a *audit) parentsEnded(la *leaseAudit, does string) {
 func (a *audit) given(by *process, la *leaseAudit, b leaseRow) {
 	a.moved = a.w.now
 	s := a.sessions[b.Owner]
-	if s == nil || s.p != by {
+	switch {
+	case s != nil && s.p == by:
+	case b.wanted() && a.buried(b.Owner) && (s == nil || !s.valid()):
+		a.w.counts.add("dead owner taken off by an operator")
+		return
+	default:
 		a.w.fail("release", "%s frees %s, which %s owns", by.name, la.id, b.Owner)
 		return
 	}
@@ -144,6 +197,7 @@ func (a *audit) given(by *process, la *leaseAudit, b leaseRow) {
 
 // endedLease holds an END to the shard's last record and to the rows of its children.
 func (a *audit) endedLease(by *process, la *leaseAudit) {
+	la.ended = true
 	if total := a.w.stream.arrived(la.k, a.w.now); la.k.closed == 0 || la.done < total {
 		a.w.fail("end", "%s ends %s at %d of %d records, closed %v", by.name, la.id, la.done, total, la.k.closed != 0)
 	}

@@ -77,6 +77,8 @@ func (a *audit) writtenSession(by *process, before, after lease.Row) {
 		a.w.fail("session", "%s is alive again", name)
 	case r.HB < b.HB:
 		a.w.fail("session", "the heartbeat of %s goes back from %d to %d", name, b.HB, r.HB)
+	case r.State == dead && b.State == alive && by == s.p:
+		a.w.counts.add("session retired with a stuck handler")
 	case r.State == dead && b.State == alive:
 		a.w.counts.add("session killed")
 		if s.valid() {

@@ -93,10 +93,18 @@ func (l link) ask(ctx context.Context, what string, deaf cripple, read func()) e
 func (l link) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 	var rows []lease.Row
 	if err := l.ask(ctx, keys[0], noReads, func() { rows = l.p.w.store.get(keys) }); err != nil {
+		l.p.w.audit.answered(l.p, nil)
 		return nil, err
 	}
 	l.p.w.audit.answered(l.p, rows)
 	return rows, nil
+}
+
+// History is always the same: nothing is forgotten here.
+func (l link) History(ctx context.Context) (string, error) {
+	var history string
+	err := l.ask(ctx, "history", noReads, func() { history = l.p.w.store.history })
+	return history, err
 }
 
 // List yields rows that may be a little old. A listing by cursor is of one instant, as one by an index that lags; the others are of several.

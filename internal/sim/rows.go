@@ -18,6 +18,8 @@ type leaseRow struct {
 	Children   []string `json:"children"`
 	Start      string   `json:"start"`
 	Closed     bool     `json:"closed"`
+
+	Request json.RawMessage `json:"request"`
 }
 
 type sessionRow struct {
@@ -40,6 +42,9 @@ const (
 	open  = "open"
 	ended = "ended"
 )
+
+// wanted tells whether an operator wants something of the shard.
+func (r leaseRow) wanted() bool { return len(r.Request) > 0 && string(r.Request) != "null" }
 
 // through is how many records of the shard the position covers.
 func (r leaseRow) through() int {

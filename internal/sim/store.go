@@ -15,6 +15,8 @@ type store struct {
 	rows   map[string]*entry
 	groups map[string][]string // the keys that a group ever had, sorted
 	stamps uint64
+
+	history string
 }
 
 // entry is a row, deleted if its version is 0, and what it was before.
@@ -33,7 +35,7 @@ type version struct {
 const stalest = 1200 * time.Millisecond
 
 func newStore(w *world) *store {
-	return &store{w: w, rows: make(map[string]*entry), groups: make(map[string][]string)}
+	return &store{w: w, rows: make(map[string]*entry), groups: make(map[string][]string), history: "first"}
 }
 
 // get reads rows as they are now.

@@ -101,6 +101,17 @@ func (s *stream) reshard() {
 	}
 }
 
+// forget has the service no longer know shards that were read to their end.
+func (s *stream) forget() {
+	for _, k := range s.shards {
+		if la := s.w.audit.leases[k.id]; !k.gone && la != nil && la.ended && s.w.chance(0.5) {
+			k.gone = true
+			s.w.counts.add("shard forgotten by the service")
+			s.w.trace.say("", "FORGET", "%s", k.id)
+		}
+	}
+}
+
 func (k *shard) listed() lease.Shard {
 	l := lease.Shard{ID: k.id, Closed: k.closed != 0}
 	for _, p := range k.parents {

@@ -16,6 +16,7 @@ import (
 type worker struct {
 	w      *world
 	name   string
+	number int
 	h      *host
 	starts []*process
 	p      *process // the last one
@@ -33,7 +34,7 @@ func (w *world) begin() {
 				h.ppm = million + d
 			}
 		}
-		k := &worker{w: w, name: fmt.Sprintf("w%d", i+1), h: h}
+		k := &worker{w: w, name: fmt.Sprintf("w%d", i+1), number: i + 1, h: h}
 		w.workers = append(w.workers, k)
 		w.at(w.between(0, 2*w.timing.Expiry), k.start)
 	}
@@ -52,7 +53,7 @@ func (k *worker) start() {
 	if k.p != nil && !k.p.dead || w.now >= w.plan.calm+w.plan.quiet()/8 {
 		return
 	}
-	p := newProcess(w, k.h, fmt.Sprintf("%s.%d", k.name, len(k.starts)+1), uint64(len(k.starts)+1)<<8|uint64(len(w.workers)))
+	p := newProcess(w, k.h, fmt.Sprintf("%s.%d", k.name, len(k.starts)+1), uint64(len(k.starts)+1)<<8|uint64(k.number))
 	k.p = p
 	k.starts = append(k.starts, p)
 	begins := checkpoint.Start{}
