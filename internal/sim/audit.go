@@ -17,8 +17,8 @@ type audit struct {
 	app      appRow
 	pinned   string // the start that LATEST became
 	waits    map[string]time.Duration
-	moved    time.Duration      // when an owner last changed
-	asking   map[*task][]string // shards of which a task has just written a take, and what it reads next says what became of it
+	moved    time.Duration     // when an owner last changed
+	asking   map[*task][]asked // shards of which a task has just written a take, and what it reads next says what became of it
 }
 
 // leaseAudit is what happened to a shard's lease.
@@ -45,8 +45,14 @@ type tenure struct {
 	confirmed bool // the read after the take showed it to its owner
 }
 
+// asked is a take that was sent.
+type asked struct {
+	shard string
+	epoch uint64
+}
+
 func newAudit(w *world) *audit {
-	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration), asking: make(map[*task][]string)}
+	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration), asking: make(map[*task][]asked)}
 }
 
 func (a *audit) lease(id string) *leaseAudit {
@@ -84,7 +90,7 @@ func (a *audit) sentLease(p *process, row lease.Row) {
 	la, r := a.lease(id), parse[leaseRow](a.w, row.Key, row.Value)
 	before := la.epochs[r.Epoch]
 	if s := a.sessions[r.Owner]; before == nil && s != nil && s.p == p {
-		a.asking[a.w.current] = append(a.asking[a.w.current], id)
+		a.asking[a.w.current] = append(a.asking[a.w.current], asked{id, r.Epoch})
 	}
 	if before == nil || a.sessions[before.session] == nil || a.sessions[before.session].p != p {
 		return
@@ -122,8 +128,10 @@ func (a *audit) answered(p *process, rows []lease.Row) {
 				s.seen(parse[sessionRow](a.w, row.Key, row.Value))
 			}
 		}
-		if id, ok := shardOf(row.Key); ok && slices.Contains(asking, id) {
-			a.confirmed(p, id, parse[leaseRow](a.w, row.Key, row.Value))
+		if id, ok := shardOf(row.Key); ok && len(asking) > 0 {
+			if r := parse[leaseRow](a.w, row.Key, row.Value); slices.Contains(asking, asked{id, r.Epoch}) {
+				a.confirmed(p, id, r)
+			}
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (a *audit) writtenSession(by *process, before, after lease.Row) {
 func (a *audit) removedSession(by *process, name string, s *sessionAudit, before sessionRow) {
 	if by == s.p {
 		for _, id := range a.order() {
-			if la := a.leases[id]; la.running[by] != nil {
+			if la := a.leases[id]; la.running[by] != nil && la.running[by].session == name {
 				a.w.fail("leave", "%s removes its session while a handler of %s runs", by.name, id)
 			}
 		}

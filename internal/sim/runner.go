@@ -56,6 +56,7 @@ type job struct {
 // call is one call of the handler.
 type call struct {
 	ordinal int
+	session string
 	ended   bool
 	left    chan struct{} // closed when it has returned
 }
@@ -134,7 +135,7 @@ func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Gr
 // begin calls the handler with the next record.
 func (j *job) begin(ctx context.Context) {
 	w := j.p.w
-	c := &call{ordinal: j.next, left: make(chan struct{})}
+	c := &call{ordinal: j.next, session: j.l.Session(), left: make(chan struct{})}
 	j.call = c
 	j.next++
 	w.audit.handles(j, c)

@@ -160,7 +160,7 @@ func (s *weather) freeze() {
 // suspend has a machine stand still: its monotonic clock too.
 func (s *weather) suspend() {
 	k := s.victim()
-	if k == nil {
+	if k == nil || !k.sleeps {
 		return
 	}
 	s.w.counts.add("suspend")
@@ -179,7 +179,7 @@ func (s *weather) suspend() {
 func (s *weather) jump() {
 	k := s.w.workers[s.w.dice.IntN(len(s.w.workers))]
 	d := s.expiries(0.01, 3)
-	if s.w.chance(0.5) {
+	if !k.sleeps && s.w.chance(0.5) {
 		d = -d
 	}
 	s.w.counts.add("wall clock jump")

@@ -18,6 +18,7 @@ type worker struct {
 	name   string
 	number int
 	h      *host
+	sleeps bool // its machine may be suspended; then its wall clock never goes back: with both, nothing would tell it how long it was away
 	starts []*process
 	p      *process // the last one
 }
@@ -34,7 +35,7 @@ func (w *world) begin() {
 				h.ppm = million + d
 			}
 		}
-		k := &worker{w: w, name: fmt.Sprintf("w%d", i+1), number: i + 1, h: h}
+		k := &worker{w: w, name: fmt.Sprintf("w%d", i+1), number: i + 1, h: h, sleeps: w.chance(0.5)}
 		w.workers = append(w.workers, k)
 		w.at(w.between(0, 2*w.timing.Expiry), k.start)
 	}
