@@ -233,7 +233,7 @@ func (v *view) owner(name string, now, expiry time.Duration) ownership {
 	return ownerAlive
 }
 
-// suspects are the other sessions whose heartbeat has stood still for the expiry and that matter here: members and owners. Those in living are
+// suspects are the other sessions whose heartbeat has stood still for the expiry and that matter here: members, owners and the one that lists. Those in living are
 // to be killed; missing is that there are others, which are gone: their shards may be taken. next is when to look again.
 func (v *view) suspects(now, expiry, blind time.Duration) (living []string, missing bool, next time.Duration) {
 	next = now + expiry
@@ -244,7 +244,7 @@ func (v *view) suspects(now, expiry, blind time.Duration) (living []string, miss
 	for name, s := range v.sessions {
 		still, due := s.still(now, expiry)
 		switch {
-		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.takesPart(name):
+		case name == v.me || s.odd || s.row.State == dead || !owners[name] && !v.takesPart(name) && name != v.app.Lister:
 		case !still:
 			next = min(next, due)
 		case s.row.version != 0:
