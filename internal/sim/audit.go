@@ -77,7 +77,9 @@ func (a *audit) sent(p *process, rows []lease.Row) {
 	for _, row := range rows {
 		switch {
 		case strings.HasPrefix(row.Key, sessions):
-			a.session(lastName(row.Key), p).sent(row, parse[sessionRow](a.w, row.Key, row.Value))
+			if s := a.session(lastName(row.Key), p); s.p == p {
+				s.sent(row, parse[sessionRow](a.w, row.Key, row.Value))
+			}
 		case strings.HasPrefix(row.Key, shards):
 			a.sentLease(p, row)
 		}
@@ -110,7 +112,9 @@ func (a *audit) sentLease(p *process, row lease.Row) {
 func (a *audit) acknowledged(p *process, rows []lease.Row, errs []error) {
 	for i, row := range rows {
 		if (errs == nil || errs[i] == nil) && strings.HasPrefix(row.Key, sessions) {
-			a.session(lastName(row.Key), p).acknowledged(parse[sessionRow](a.w, row.Key, row.Value))
+			if s := a.session(lastName(row.Key), p); s.p == p {
+				s.seen(parse[sessionRow](a.w, row.Key, row.Value))
+			}
 		}
 	}
 }

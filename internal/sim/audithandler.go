@@ -1,21 +1,8 @@
 package sim
 
-import (
-	"strings"
-	"time"
-)
-
 // firstDue is the ordinal of the first record that must be handled.
 func (a *audit) firstDue(k *shard) int {
-	at, ok := strings.CutPrefix(a.pinned, "AT ")
-	if !ok {
-		return 0
-	}
-	t, err := time.Parse(time.RFC3339Nano, at)
-	if err != nil {
-		a.w.fail("start", "%q is no start", a.pinned)
-	}
-	return a.w.stream.arrived(k, t.Sub(epoch))
+	return a.w.stream.first(k, a.start(a.pinned))
 }
 
 // began is called when the work on a lease begins.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -76,6 +77,14 @@ func (a *audit) removed(by *process, la *leaseAudit, b leaseRow) {
 	la.removed = true
 }
 
+// start reads where a row says that its shard begins.
+func (a *audit) start(text string) (s checkpoint.Start) {
+	if err := s.UnmarshalText([]byte(text)); err != nil {
+		a.w.fail("start", "%v", err)
+	}
+	return s
+}
+
 // reset holds a reset to an operator's right: nobody owns the shard, and its descendants were reset before.
 func (a *audit) reset(by *process, la *leaseAudit, b leaseRow) {
 	r := la.row
@@ -97,7 +106,8 @@ func (a *audit) reset(by *process, la *leaseAudit, b leaseRow) {
 	}
 	la.maxEpoch = max(la.maxEpoch, r.Epoch)
 	la.ended = false
-	la.done, la.begun = 0, 0
+	la.done = a.w.stream.first(la.k, a.start(r.Start))
+	la.begun = la.done
 }
 
 // moves holds positions to what is done.
@@ -183,7 +193,7 @@ func (a *audit) given(by *process, la *leaseAudit, b leaseRow) {
 	s := a.sessions[b.Owner]
 	switch {
 	case s != nil && s.p == by:
-	case b.wanted() && a.buried(b.Owner) && (s == nil || !s.valid()):
+	case a.w.operator.is(by) && a.buried(b.Owner) && (s == nil || !s.valid()):
 		a.w.counts.add("dead owner taken off by an operator")
 		return
 	default:

@@ -96,7 +96,7 @@ func (w *world) watch() {
 
 // waiting tells whether a shard should be owned and is not.
 func (a *audit) waiting(la *leaseAudit) bool {
-	if !la.exists || la.row.State == ended {
+	if !la.exists || la.removed || la.row.State == ended || la.row.wanted() || a.app.Paused {
 		return false
 	}
 	for _, p := range la.k.parents {
@@ -120,7 +120,7 @@ func (a *audit) final() {
 	for _, k := range w.stream.shards {
 		la := a.lease(k.id)
 		if !la.exists {
-			if !k.gone {
+			if !k.gone && !la.removed {
 				w.fail("lost", "%s has no row", k.id)
 			}
 			continue
@@ -128,7 +128,7 @@ func (a *audit) final() {
 		if total := w.stream.arrived(k, w.now); la.done < total {
 			w.fail("lost", "of %s %d of %d records are done: %+v", k.id, la.done, total, la.row)
 		}
-		if k.closed != 0 && la.row.State != ended {
+		if k.closed != 0 && !la.removed && la.row.State != ended {
 			w.fail("end", "%s is closed and has not ended: %+v", k.id, la.row)
 		}
 		if s := a.sessions[la.row.Owner]; la.row.State == open && s != nil {

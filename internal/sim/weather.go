@@ -74,7 +74,7 @@ func (s *weather) begin() {
 		f     func()
 	}{
 		{12, s.kill}, {15, s.leave}, {10, s.freeze}, {25, s.suspend}, {20, s.jump}, {12, s.partition}, {50, s.outage}, {25, s.maim},
-		{10, s.w.stream.reshard}, {10, s.w.stream.forget},
+		{10, s.w.stream.reshard}, {10, s.w.stream.forget}, {15, s.w.operator.act},
 	} {
 		if s.w.chance(0.8) {
 			s.recur(time.Duration(i.every*rough*float64(s.w.timing.Expiry)), i.f)

@@ -16,15 +16,16 @@ type world struct {
 	now    time.Duration
 	events queue
 
-	plan    plan
-	timing  lease.Timing
-	store   *store
-	stream  *stream
-	weather *weather
-	audit   *audit
-	workers []*worker
-	trace   *trace
-	counts  Counts
+	plan     plan
+	timing   lease.Timing
+	store    *store
+	stream   *stream
+	weather  *weather
+	audit    *audit
+	workers  []*worker
+	operator *operator
+	trace    *trace
+	counts   Counts
 
 	current *task // runs now
 	tasks   uint64
@@ -69,6 +70,7 @@ func newWorld(seed uint64, out io.Writer) *world {
 	w.stream = newStream(w)
 	w.weather = newWeather(w)
 	w.audit = newAudit(w)
+	w.operator = newOperator(w)
 	return w
 }
 
@@ -94,6 +96,9 @@ func (w *world) run() {
 		for _, p := range k.starts {
 			p.die()
 		}
+	}
+	for _, p := range w.operator.starts {
+		p.die()
 	}
 }
 
