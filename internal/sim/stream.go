@@ -101,9 +101,12 @@ func (s *stream) reshard() {
 	}
 }
 
-// forget has the service no longer know shards that were read to their end.
+// forget has the service no longer know shards that were read to their end, parents before their children.
 func (s *stream) forget() {
 	for _, k := range s.shards {
+		if slices.ContainsFunc(k.parents, func(p *shard) bool { return !p.gone }) {
+			continue
+		}
 		if la := s.w.audit.leases[k.id]; !k.gone && la != nil && la.ended && s.w.chance(0.5) {
 			k.gone = true
 			s.w.counts.add("shard forgotten by the service")
