@@ -32,6 +32,7 @@ type Config struct {
 	Batch   Batch
 	Failure Failure
 	Flow    Flow
+	Balance Balance
 	Timing  lease.Timing
 	Stop    Stop
 
@@ -75,6 +76,16 @@ type Flow struct {
 	Budget *Budget
 	// Records bounds the records of a shard. Default 20,000: what the largest answer of a service holds, twice, so that one is read while another is handled.
 	Records int
+}
+
+// Balance is how shards are shared out among the workers of the application: evenly by their number unless told otherwise.
+type Balance struct {
+	// ByWeight shares shards out by the bytes a second that they bring, as their owners measure them, and not by their number: for streams of which few shards bring most. Small
+	// differences move nothing. It counts if all workers have it. Default false.
+	ByWeight bool
+	// Zone is where this worker is, such as its availability zone. A shard that is placed anew goes to a worker in the zone where it was last worked on, if the load
+	// allows: for caches and sinks that a zone has for itself. Default "": anywhere.
+	Zone string
 }
 
 // Stop is how much time a shard gets to be given up, when Run's context ends and when the shard is wanted by another worker.

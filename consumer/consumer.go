@@ -202,6 +202,7 @@ func (c *Consumer) leases(st Stream) lease.Config {
 			return newRunner(c, st, l).run(ctx)
 		},
 		Timing: c.cfg.Timing, Logger: c.cfg.Logger,
+		Zone: c.cfg.Balance.Zone, ByWeight: c.cfg.Balance.ByWeight,
 		Error: c.leaseFailed,
 	}
 }

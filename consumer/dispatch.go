@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type dispatcher struct {
 	quit     bool            // the handler, or a hook, ended its goroutine
 	ended    bool            // that page was the shard's last one
 	children []Shard         // which it named
+	calling  atomic.Int64    // when the call under way began, since 1970; 0: there is none. Kept only for a watchdog
 }
 
 // page handles a page until all of it is done, or it is stopped, or ctx has ended.
@@ -49,7 +51,7 @@ func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 		if !d.r.lease.ValidAt(begun) {
 			return false
 		}
-		err := d.handle(ctx, rs)
+		err := d.call(ctx, rs, begun)
 		done, failed, why := settled(len(rs), err)
 		if done > 0 {
 			if fails > 0 {
@@ -69,6 +71,24 @@ func (d *dispatcher) batch(ctx context.Context, rs []Record, bytes int64) bool {
 			return false
 		}
 	}
+}
+
+// call calls the handler, under the eyes of the watchdog if there is one.
+func (d *dispatcher) call(ctx context.Context, rs []Record, begun time.Time) error {
+	if d.r.cfg().Timing.Watchdog > 0 {
+		d.calling.Store(begun.UnixNano())
+		defer d.calling.Store(0)
+	}
+	return d.handle(ctx, rs)
+}
+
+// lasts is how long the call under way has lasted; 0 if there is none.
+func (d *dispatcher) lasts() time.Duration {
+	begun := d.calling.Load()
+	if begun == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, begun))
 }
 
 // handle calls the handler with a copy: one that sorts or filters its slice must change neither what is delivered again nor what is stored.

@@ -16,6 +16,9 @@ import (
 // ErrDrain is the cause with which a handler's context ends when [Stop.Drain] is over. When the shard is lost, the cause is [lease.ErrLost].
 var ErrDrain = errors.New("consumer: the time for the drain is over")
 
+// ErrStuck is the cause with which a handler's context ends when one call lasts longer than [lease.Timing].Watchdog. Its shard is given up.
+var ErrStuck = errors.New("consumer: the handler is stuck")
+
 var errAbandoned = errors.New("consumer: the handler, or the source's reader, did not return after its context had ended")
 
 var errQuit = errors.New("consumer: the handler or a hook ended its goroutine (runtime.Goexit, or FailNow of a test): its shard is given up and taken again")
@@ -68,7 +71,7 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 		r.c.left(running)
 		return running
 	}
-	if lost == nil {
+	if lost == nil || errors.Is(lost, ErrStuck) {
 		lost = context.Cause(ctx)
 	}
 	if lost != nil {
@@ -170,6 +173,9 @@ func (r *runner) settle(page Page) {
 // handled moves the watermark to p after a call that began at begun.
 func (r *runner) handled(p checkpoint.Position, records int, bytes int64, begun time.Time) {
 	r.progress.done(p, records, bytes)
+	if r.cfg().Balance.ByWeight {
+		r.lease.Weigh(bytes)
+	}
 	if r.cfg().Hooks.Handled == nil {
 		return // a look at the clock costs as much as all else
 	}

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -25,6 +26,7 @@ type shift struct {
 	handled    <-chan struct{}                // closed when the page in hand is; nil: there is none
 	written    <-chan struct{}                // closed when the write under way has ended; nil: there is none
 	stored     bool                           // whether it ended well
+	watchdog   *time.Timer                    // looks at the page in hand; nil: no page was, or there is no watchdog
 }
 
 // begin starts to read. ctx is the lease's.
@@ -43,7 +45,8 @@ func begin(ctx context.Context, r *runner) *shift {
 	return s
 }
 
-// work lasts until the shard is to be given up: nil if what is in flight may be finished first, and otherwise why it may not.
+// work lasts until the shard is to be given up: nil if what is in flight may be finished first, and otherwise why it may not. [ErrStuck] is that the lease is there yet, and the handler
+// shall return.
 func (s *shift) work(ctx context.Context) (lost error) {
 	timer := time.NewTimer(checkpoint.Never)
 	defer timer.Stop()
@@ -79,11 +82,47 @@ func (s *shift) work(ctx context.Context) (lost error) {
 			if !s.stored {
 				return lease.ErrLost
 			}
+		case <-s.watched():
+			if lost := s.stuck(); lost != nil {
+				return lost
+			}
 		case <-timer.C:
 		case <-due:
 		case <-asked:
 		}
 	}
+}
+
+// watch has the watchdog look at a page that is about to be handled.
+func (s *shift) watch() {
+	limit := s.r.cfg().Timing.Watchdog
+	switch {
+	case limit == 0:
+	case s.watchdog == nil:
+		s.watchdog = time.NewTimer(limit)
+	default:
+		s.watchdog.Reset(limit)
+	}
+}
+
+// watched is when the watchdog is to look; never, without a page in hand.
+func (s *shift) watched() <-chan time.Time {
+	if s.watchdog == nil || s.handled == nil {
+		return nil
+	}
+	return s.watchdog.C
+}
+
+// stuck is why the shard is to be taken from its handler, nil if the call under way has time yet.
+func (s *shift) stuck() error {
+	limit, lasts := s.r.cfg().Timing.Watchdog, s.dispatcher.lasts()
+	if lasts < limit {
+		s.watchdog.Reset(limit - lasts)
+		return nil
+	}
+	lost := fmt.Errorf("%w: shard %s: a call lasts longer than Timing.Watchdog, %v", ErrStuck, s.r.lease.Shard().ID, limit)
+	s.r.failed(lost)
+	return lost
 }
 
 // handle gives a page to the dispatcher. It tells whether the shard is over.
@@ -93,6 +132,7 @@ func (s *shift) handle(page Page) (over bool) {
 		return s.dispatched()
 	}
 	s.handled = spawn(func() { s.dispatch(page) })
+	s.watch()
 	return false
 }
 

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,6 +72,31 @@ func (m *member) perform(ctx context.Context, p plan) error {
 	for batch := range slices.Chunk(p.free, writeBatch) {
 		errs = append(errs, m.free(ctx, batch))
 	}
+	errs = append(errs, m.reweigh(ctx))
+	return errors.Join(errs...)
+}
+
+// reweigh stores the weights that have changed, once in a while: most are stored with a checkpoint.
+func (m *member) reweigh(ctx context.Context) error {
+	now := m.clock.mono()
+	if !m.cfg.ByWeight || now-m.weighed < weightTime {
+		return nil
+	}
+	m.weighed = now
+	m.mu.Lock()
+	var leases []*Lease
+	for _, id := range slices.Sorted(maps.Keys(m.works)) {
+		if k := m.works[id]; !k.returned {
+			leases = append(leases, k.lease)
+		}
+	}
+	m.mu.Unlock()
+	var errs []error
+	for _, l := range leases {
+		if err := l.reweigh(ctx); err != nil && !errors.Is(err, ErrLost) {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -93,6 +119,7 @@ func (m *member) take(ctx context.Context, ids []string) error {
 			continue
 		}
 		next, why := take(r, m.s.name, m.cfg.Incarnation, judge(r))
+		next.Zone = cmp.Or(m.cfg.Zone, next.Zone)
 		if why != taken {
 			m.log.Debug("lease: not taken", "shard", id, "why", why)
 			continue

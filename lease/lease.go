@@ -16,12 +16,13 @@ import (
 // context of the shard's work ends with a cause that wraps [ErrLost]. A lease that has ended stays so: who wants the shard again takes it in a
 // new epoch.
 type Lease struct {
-	shard   Shard
-	start   checkpoint.Start
-	holder  holder
-	session *session
-	keys    keys
-	learn   func(shardRow) // tells the worker what was stored
+	shard    Shard
+	start    checkpoint.Start
+	holder   holder
+	session  *session
+	keys     keys
+	byWeight bool
+	learn    func(shardRow) // tells the worker what was stored
 
 	draining  chan struct{}
 	drainOnce sync.Once
@@ -30,18 +31,22 @@ type Lease struct {
 	end       context.CancelCauseFunc
 	over      atomic.Bool // released, ended or lost: nothing may be dispatched any longer
 
-	mu    sync.Mutex
-	row   shardRow // as last known to be stored
-	cause error    // why it was lost
+	brought atomic.Int64 // bytes that Weigh was told of since they were last measured
+
+	mu       sync.Mutex
+	row      shardRow // as last known to be stored
+	cause    error    // why it was lost
+	meter    meter
+	measured time.Duration // when, on the monotonic clock
 }
 
 // newLease makes the lease of a row that was just taken. end ends the context of its work.
-func newLease(row shardRow, s *session, k keys, learn func(shardRow), end context.CancelCauseFunc) *Lease {
+func newLease(row shardRow, s *session, k keys, byWeight bool, learn func(shardRow), end context.CancelCauseFunc) *Lease {
 	return &Lease{
 		shard: Shard{ID: row.ID, Parents: row.Parents, Closed: row.Closed, Meta: row.Meta},
 		start: row.begin(), holder: holder{s.name, row.Epoch, row.Generation},
-		session: s, keys: k, learn: learn,
-		draining: make(chan struct{}), lost: make(chan struct{}), end: end, row: row,
+		session: s, keys: k, byWeight: byWeight, learn: learn,
+		draining: make(chan struct{}), lost: make(chan struct{}), end: end, row: row, measured: s.clock.mono(),
 	}
 }
 
@@ -85,9 +90,46 @@ func (l *Lease) Checkpoint(ctx context.Context, p checkpoint.Position) error {
 	if p == l.Position() {
 		return nil
 	}
-	return l.write(ctx, "checkpoint", l.Valid, false,
-		func(r shardRow) (shardRow, error) { return checkpointed(r, l.holder, p) },
+	weight, news := l.weight()
+	return l.write(ctx, "checkpoint", l.Valid, news,
+		func(r shardRow) (shardRow, error) {
+			r, err := checkpointed(r, l.holder, p)
+			r.Rate = weight
+			return r, err
+		},
 		func(r shardRow) bool { return l.holder.holds(r) && !r.Position.Before(p) })
+}
+
+// Weigh tells how many bytes the shard brought, for [Config].ByWeight. It does no I/O.
+func (l *Lease) Weigh(bytes int64) { l.brought.Add(bytes) }
+
+// weight is what the row shall say of the shard's weight, and whether it does not yet.
+func (l *Lease) weight() (weight uint64, news bool) {
+	if !l.byWeight {
+		return l.stored().Rate, false
+	}
+	now := l.session.clock.mono()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.meter.add(uint64(max(0, l.brought.Swap(0))), now-l.measured)
+	l.measured = now
+	weight = l.meter.weight(l.row.Rate)
+	return weight, weight != l.row.Rate
+}
+
+// reweigh stores the weight of a shard that does so by no checkpoint, for it brings next to nothing any longer.
+func (l *Lease) reweigh(ctx context.Context) error {
+	weight, news := l.weight()
+	if !news || !l.Valid() {
+		return nil
+	}
+	return l.write(ctx, "weigh", l.Valid, true,
+		func(r shardRow) (shardRow, error) {
+			r, err := checkpointed(r, l.holder, r.Position)
+			r.Rate = weight
+			return r, err
+		},
+		func(r shardRow) bool { return l.holder.holds(r) && r.Rate == weight })
 }
 
 // Release stores p and gives the shard up, in one write. After the call, whatever it returned, this epoch is over. A position below the stored one is an

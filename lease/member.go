@@ -22,6 +22,7 @@ type member struct {
 	corrupted map[string]uint64
 
 	strays      map[string]bool // members that had no session at the last listing; guarded by mu
+	weighed     time.Duration   // when weights were last looked at; the acting loop's
 	awaits      bool            // a live worker has what is meant for this one; guarded by mu, as since when
 	awaitsSince time.Duration
 

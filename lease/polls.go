@@ -25,7 +25,7 @@ func (m *member) polls(ctx context.Context) {
 			fails = 0
 			m.completed(&m.polled)
 			if full {
-				fullAt = m.clock.mono() + m.clock.jitter(m.cfg.Timing.fullListing())
+				fullAt = m.clock.mono() + m.clock.jitter(m.cfg.Timing.fullListing(m.shards()))
 			}
 		}
 		m.act.poke()
@@ -53,6 +53,13 @@ func (m *member) pace() time.Duration {
 	return m.cfg.Timing.Poll
 }
 
+// shards is how many there are.
+func (m *member) shards() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.view.shards)
+}
+
 // round reads the sessions, the members, the application and the shards that changed, or all of them.
 func (m *member) round(ctx context.Context, full bool) error {
 	if err := m.readHistory(ctx); err != nil {
@@ -61,7 +68,7 @@ func (m *member) round(ctx context.Context, full bool) error {
 	if err := m.readSessions(ctx); err != nil {
 		return err
 	}
-	if err := m.readMembers(ctx); err != nil {
+	if err := m.readMembers(ctx, full); err != nil {
 		return err
 	}
 	if err := m.readApp(ctx); err != nil {
@@ -127,9 +134,16 @@ func (m *member) odd(row Row, err error) {
 	}
 }
 
-func (m *member) readMembers(ctx context.Context) error {
+// readMembers lists who joined, or all: who is gone has no session that lives.
+func (m *member) readMembers(ctx context.Context, full bool) error {
+	m.mu.Lock()
+	after, stored := m.view.joined, m.view.members[m.s.name]
+	m.mu.Unlock()
+	if full {
+		after, stored = "", memberRow{}
+	}
 	rows := make(map[string]memberRow)
-	for row, err := range m.req.list(ctx, m.keys.members(), "") {
+	for row, err := range m.req.list(ctx, m.keys.members(), after) {
 		if err != nil {
 			return err
 		}
@@ -140,14 +154,17 @@ func (m *member) readMembers(ctx context.Context) error {
 		rows[lastName(row.Key)] = r
 	}
 	own := m.itself()
-	if stored := rows[m.s.name]; !stored.says(own) && !m.stopped() {
+	if r, is := rows[m.s.name]; is {
+		stored = r
+	}
+	if !stored.says(own) && !m.stopped() {
 		if err := m.putMember(ctx); err != nil {
 			return err
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.view.membersRead(rows, own)
+	m.view.membersRead(rows, full, own)
 	m.view.gather(m.clock.mono())
 	return nil
 }

@@ -159,11 +159,12 @@ const buried = 10
 // removable tells whether a session's row may be removed by another: it is dead for good.
 func removable(r sessionRow) bool { return r.version != 0 && r.State == dead }
 
-// clear removes the rows of sessions that are long dead and that no shard names, and of members without a session.
+// clear removes the rows of sessions that are long dead and that no shard names, and of members without a session. A session that took part in nothing, for its process died before it
+// could, is marked as dead first.
 func (m *member) clear(ctx context.Context) error {
 	now := m.clock.mono()
 	m.mu.Lock()
-	sessions, strays := m.view.corpses(now, buried*m.cfg.Timing.Expiry)
+	sessions, ghosts, strays := m.view.corpses(now, buried*m.cfg.Timing.Expiry)
 	again := make(map[string]bool)
 	var rows []Row
 	for _, name := range strays {
@@ -177,7 +178,7 @@ func (m *member) clear(ctx context.Context) error {
 	for _, r := range sessions {
 		rows = append(rows, Row{Key: r.key, Version: r.version})
 	}
-	var failed error
+	failed := m.killAll(ctx, ghosts)
 	for _, err := range m.req.remove(ctx, rows...) {
 		if err != nil && !errors.Is(err, ErrConflict) {
 			failed = errors.Join(failed, fmt.Errorf("lease: remove dead sessions: %w", err))
@@ -186,12 +187,19 @@ func (m *member) clear(ctx context.Context) error {
 	return failed
 }
 
-// corpses are the sessions that have been dead for so long and that no shard names, and the members whose session is dead or missing.
-func (v *view) corpses(now, long time.Duration) (sessions []sessionRow, strays []string) {
+// corpses are the sessions that have been dead for so long and that no shard names, ghosts those that have stood still for so long without being marked as dead, and strays the members
+// whose session is dead or missing.
+func (v *view) corpses(now, long time.Duration) (sessions []sessionRow, ghosts, strays []string) {
 	owners := v.owners()
 	for name, s := range v.sessions {
-		if removable(s.row) && now-s.since > long && !owners[name] && !v.takesPart(name) {
+		if still, _ := s.still(now-long, 0); !still || s.odd || owners[name] || v.takesPart(name) {
+			continue
+		}
+		switch {
+		case removable(s.row):
 			sessions = append(sessions, s.row)
+		case s.row.version != 0:
+			ghosts = append(ghosts, name)
 		}
 	}
 	for name := range v.members {
@@ -200,6 +208,7 @@ func (v *view) corpses(now, long time.Duration) (sessions []sessionRow, strays [
 		}
 	}
 	slices.SortFunc(sessions, func(a, b sessionRow) int { return strings.Compare(a.key, b.key) })
+	slices.Sort(ghosts)
 	slices.Sort(strays)
-	return sessions, strays
+	return sessions, ghosts, strays
 }

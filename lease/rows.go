@@ -43,11 +43,11 @@ const maxExpiry = 24 * time.Hour
 type sessionRow struct {
 	head
 
-	HB       uint64 // a fresh one with every sending
-	State    string // alive, dead
-	Draining bool   // it gives up its shards and takes none
-	Expiry   int64  // milliseconds that its heartbeat may stand still, by its own Timing
-	Meta     map[string]string
+	HB       uint64          // a fresh one with every sending
+	State    string          // alive, dead
+	Draining bool            // it gives up its shards and takes none
+	Expiry   int64           // milliseconds that its heartbeat may stand still, by its own Timing
+	Meta     json.RawMessage // for people
 
 	others unknown
 }

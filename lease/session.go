@@ -49,9 +49,10 @@ func newSession(worker string, req requests, t Timing, c clock) *session {
 	name := url.PathEscape(worker) + "-" + hex.EncodeToString(random[:])
 	return &session{
 		name: name, req: req, out: &outbox{req: req}, timing: t, clock: c, beat: newWake(), acked: newWake(),
-		row: sessionRow{head: head{key: sessionKey(name)}, State: alive, Expiry: t.Expiry.Milliseconds(), Meta: map[string]string{
-			"worker": worker, "started": time.Unix(0, int64(c.Now().Wall)).UTC().Format(time.RFC3339),
-		}},
+		row: sessionRow{
+			head: head{key: sessionKey(name)}, State: alive, Expiry: t.Expiry.Milliseconds(),
+			Meta: appendJSON(nil, map[string]string{"worker": worker, "started": time.Unix(0, int64(c.Now().Wall)).UTC().Format(time.RFC3339)}),
+		},
 	}
 }
 

@@ -16,6 +16,7 @@ type view struct {
 	app      appRow
 	appSince time.Duration // when this version of the application's row was first seen
 	cursor   string        // up to where changes of shards were listed
+	joined   string        // likewise of members
 	readAt   time.Duration // when the sessions were last read
 	read     bool          // they were, once
 	team     []string      // the live members, sorted
@@ -162,10 +163,16 @@ func (v *view) owners() map[string]bool {
 	return owners
 }
 
-// membersRead takes in a complete listing of members. own is what this one has to say of itself.
-func (v *view) membersRead(rows map[string]memberRow, own memberRow) {
-	own.Drain = rows[v.me].Drain
-	v.members = rows
+// membersRead takes in a listing of members: all of them, or those that changed. own is what this one has to say of itself.
+func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
+	if all {
+		v.members = make(map[string]memberRow, len(rows))
+	}
+	for name, r := range rows {
+		v.members[name] = r
+		v.joined = max(v.joined, r.cursor)
+	}
+	own.head, own.Drain = v.members[v.me].head, v.members[v.me].Drain
 	v.members[v.me] = own
 }
 

@@ -22,7 +22,7 @@ func viewOf(shards ...string) *view {
 	for _, id := range shards {
 		v.hint(shardRow{head: head{version: 1, cursor: "1"}, ID: id, Owner: "other", Epoch: 1, State: open})
 	}
-	v.membersRead(membersNamed("other"), memberRow{})
+	v.membersRead(membersNamed("other"), true, memberRow{})
 	return v
 }
 
@@ -214,7 +214,7 @@ func TestShardsMoveOnlyAfterTheSettleDelay(t *testing.T) {
 	for _, id := range mine {
 		v.hint(shardRow{head: head{version: 1}, ID: id, Owner: "me", Epoch: 1, State: open})
 	}
-	v.membersRead(membersNamed("other"), memberRow{})
+	v.membersRead(membersNamed("other"), true, memberRow{})
 	both := map[string]sessionRow{"me": beating(1, 1), "other": beating(1, 1)}
 	v.poll(second, both)
 	if p := planOf(v, second, mine...); len(p.drain) != 0 || p.next != 6*second {
@@ -234,7 +234,7 @@ func TestATeamThatChangesBeginsTheSettleDelayAnew(t *testing.T) {
 	for _, id := range mine {
 		v.hint(shardRow{head: head{version: 1}, ID: id, Owner: "me", Epoch: 1, State: open})
 	}
-	v.membersRead(membersNamed("other", "third"), memberRow{})
+	v.membersRead(membersNamed("other", "third"), true, memberRow{})
 	v.poll(1*second, map[string]sessionRow{"me": beating(1, 1), "other": beating(1, 1)})
 	planOf(v, second, mine...)
 	v.poll(5*second, map[string]sessionRow{"me": beating(2, 2), "other": beating(2, 2), "third": beating(1, 1)})
@@ -261,7 +261,7 @@ func TestADrainingWorkerIsMeantForNothing(t *testing.T) {
 
 func TestARowThatNamesMeIsAdoptedOrFreed(t *testing.T) {
 	v := newView("me", 0)
-	v.membersRead(membersNamed("other"), memberRow{})
+	v.membersRead(membersNamed("other"), true, memberRow{})
 	for _, id := range []string{"a", "b", "c", "d"} {
 		v.hint(shardRow{head: head{version: 1}, ID: id, Owner: "me", Epoch: 1, State: open})
 	}
@@ -277,7 +277,7 @@ func TestARowThatNamesMeIsAdoptedOrFreed(t *testing.T) {
 
 func TestNextCountsAsOwner(t *testing.T) {
 	v := newView("me", 0)
-	v.membersRead(membersNamed("other"), memberRow{})
+	v.membersRead(membersNamed("other"), true, memberRow{})
 	for _, id := range []string{"a", "b"} {
 		v.hint(shardRow{head: head{version: 1}, ID: id, Next: "other", Epoch: 1, State: open})
 	}
@@ -292,7 +292,7 @@ func TestNextCountsAsOwner(t *testing.T) {
 
 func TestShardsThatWaitForTheirParentsDoNotCount(t *testing.T) {
 	v := newView("me", 0)
-	v.membersRead(membersNamed(), memberRow{})
+	v.membersRead(membersNamed(), true, memberRow{})
 	v.hint(shardRow{head: head{version: 1}, ID: "p", Epoch: 1, State: open})
 	v.hint(shardRow{head: head{version: 1}, ID: "c", State: open, Parents: []string{"p"}})
 	v.hint(shardRow{head: head{version: 1}, ID: "d", State: open, Parents: []string{"gone"}})

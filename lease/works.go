@@ -15,7 +15,7 @@ func (m *member) begin(ctx context.Context, row shardRow) {
 		return
 	}
 	workCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	l := newLease(row, m.s, m.keys, m.learned, end)
+	l := newLease(row, m.s, m.keys, m.cfg.ByWeight, m.learned, end)
 	k := &work{lease: l, began: m.clock.mono()}
 	m.works[row.ID] = k
 	if m.stopped() {

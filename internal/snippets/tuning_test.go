@@ -15,7 +15,7 @@ var tuning = filepath.Join("docs", "tuning.md")
 // comment gives.
 func TestEveryFieldIsExplained(t *testing.T) {
 	structs := []struct{ dir, name string }{
-		{"consumer", "Config"}, {"consumer", "Batch"}, {"consumer", "Failure"}, {"consumer", "Flow"}, {"consumer", "Stop"}, {"lease", "Timing"},
+		{"consumer", "Config"}, {"consumer", "Batch"}, {"consumer", "Failure"}, {"consumer", "Flow"}, {"consumer", "Stop"}, {"consumer", "Balance"}, {"lease", "Timing"},
 		{"consumer/kinesissource", "Config"}, {"consumer/ddbsource", "Config"}, {"consumer/filesource", "Config"},
 		{"lease/ddblease", "Config"}, {"lease/sqllease", "Config"},
 	}
