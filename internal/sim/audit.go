@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -47,8 +46,9 @@ type tenure struct {
 
 // asked is a take that was sent.
 type asked struct {
-	shard string
-	epoch uint64
+	shard  string
+	epoch  uint64
+	failed bool // its answer was an error, or there was none
 }
 
 func newAudit(w *world) *audit {
@@ -92,7 +92,7 @@ func (a *audit) sentLease(p *process, row lease.Row) {
 	la, r := a.lease(id), parse[leaseRow](a.w, row.Key, row.Value)
 	before := la.epochs[r.Epoch]
 	if s := a.sessions[r.Owner]; before == nil && s != nil && s.p == p {
-		a.asking[a.w.current] = append(a.asking[a.w.current], asked{id, r.Epoch})
+		a.asking[a.w.current] = append(a.asking[a.w.current], asked{shard: id, epoch: r.Epoch})
 	}
 	if before == nil || a.sessions[before.session] == nil || a.sessions[before.session].p != p {
 		return
@@ -111,7 +111,11 @@ func (a *audit) sentLease(p *process, row lease.Row) {
 // acknowledged is called when a process has the answers.
 func (a *audit) acknowledged(p *process, rows []lease.Row, errs []error) {
 	for i, row := range rows {
-		if (errs == nil || errs[i] == nil) && strings.HasPrefix(row.Key, sessions) {
+		failed := errs != nil && errs[i] != nil
+		if id, ok := shardOf(row.Key); ok && failed {
+			a.doubt(id)
+		}
+		if !failed && strings.HasPrefix(row.Key, sessions) {
 			if s := a.session(lastName(row.Key), p); s.p == p {
 				s.seen(parse[sessionRow](a.w, row.Key, row.Value))
 			}
@@ -133,9 +137,32 @@ func (a *audit) answered(p *process, rows []lease.Row) {
 			}
 		}
 		if id, ok := shardOf(row.Key); ok && len(asking) > 0 {
-			if r := parse[leaseRow](a.w, row.Key, row.Value); slices.Contains(asking, asked{id, r.Epoch}) {
-				a.confirmed(p, id, r)
+			a.resolved(p, id, parse[leaseRow](a.w, row.Key, row.Value), asking)
+		}
+	}
+}
+
+// doubt notes that the outcome of a take is not known.
+func (a *audit) doubt(id string) {
+	for i, k := range a.asking[a.w.current] {
+		if k.shard == id {
+			a.asking[a.w.current][i].failed = true
+		}
+	}
+}
+
+// resolved is called when a task has read the row of a shard that it sent a take of.
+func (a *audit) resolved(p *process, id string, r leaseRow, asking []asked) {
+	for _, k := range asking {
+		switch {
+		case k.shard != id:
+		case r.Epoch == k.epoch:
+			if k.failed {
+				a.w.counts.add("ambiguous take: it was applied")
 			}
+			a.confirmed(p, id, r)
+		case k.failed:
+			a.w.counts.add("ambiguous take: it was not applied")
 		}
 	}
 }

@@ -17,6 +17,7 @@ type sessionAudit struct {
 	since   ground.Instant
 	begun   bool // a heartbeat was acknowledged
 	joined  bool // its row was stored once
+	retired bool // it said itself that it is over
 }
 
 func (a *audit) session(name string, p *process) *sessionAudit {
@@ -35,6 +36,7 @@ func (a *audit) session(name string, p *process) *sessionAudit {
 }
 
 func (s *sessionAudit) sent(row lease.Row, r sessionRow) {
+	s.retired = s.retired || r.State == dead
 	if _, again := s.sending[r.HB]; row.Version != 0 && !again {
 		s.sending[r.HB] = s.p.Now()
 	}
@@ -57,7 +59,7 @@ func (s *sessionAudit) seen(r sessionRow) {
 // valid tells whether the session's worker may act, by its own clocks: less than 0.8 of the expiry has passed on both since the heartbeat that was last acknowledged was
 // first sent.
 func (s *sessionAudit) valid() bool {
-	return s.begun && !s.p.dead && s.since.Age(s.p.Now()) < s.a.w.timing.Expiry/5*4
+	return s.begun && !s.retired && !s.p.dead && s.since.Age(s.p.Now()) < s.a.w.timing.Expiry/5*4
 }
 
 // writtenSession holds sessions to their end.

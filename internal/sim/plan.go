@@ -40,6 +40,9 @@ func newPlan(dice *rand.Rand) plan {
 	if dice.IntN(8) == 0 {
 		p.shards = most - 8 + dice.IntN(8)
 	}
+	if dice.IntN(3) == 0 {
+		p.timing.Watchdog = p.timing.Expiry * 3 / 2
+	}
 	p.end = length * p.timing.Expiry
 	p.calm = p.end / 10 * 8
 	switch dice.IntN(4) {

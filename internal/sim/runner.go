@@ -57,6 +57,7 @@ type job struct {
 type call struct {
 	ordinal int
 	session string
+	began   time.Duration // on the monotonic clock
 	ended   bool
 	left    chan struct{} // closed when it has returned
 }
@@ -99,11 +100,13 @@ type outcome uint8
 const (
 	isLost outcome = iota
 	isWanted
-	isOver // the last record of a closed shard is done
+	isStuck // the watchdog bit
+	isOver  // the last record of a closed shard is done
 )
 
 // dispatch hands out records until the shard is to be given up.
 func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Group) outcome {
+	w := j.p.w
 	for {
 		switch {
 		case ctx.Err() != nil || j.failed:
@@ -112,14 +115,20 @@ func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Gr
 			return isWanted
 		}
 		wait := j.store(writing, writers)
+		over := j.overdue()
+		if over <= 0 {
+			w.counts.add("watchdog that bit")
+			return isStuck
+		}
+		wait = min(wait, over)
 		if j.call == nil {
-			arrives, ever := j.p.w.stream.next(j.k, j.next)
+			arrives, ever := w.stream.next(j.k, j.next)
 			switch {
 			case !ever && j.k.closed != 0 && j.writing == 0:
 				return isOver
 			case !ever:
-			case arrives > j.p.w.now:
-				wait = min(wait, arrives-j.p.w.now)
+			case arrives > w.now:
+				wait = min(wait, arrives-w.now)
 			case j.window != 0 && j.done-j.stored >= j.window:
 			case !j.l.Valid():
 				return isLost
@@ -132,10 +141,18 @@ func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Gr
 	}
 }
 
+// overdue is how long until the watchdog bites.
+func (j *job) overdue() time.Duration {
+	if limit := j.p.w.timing.Watchdog; limit > 0 && j.call != nil {
+		return j.call.began + limit - j.p.mono()
+	}
+	return ground.Forever
+}
+
 // begin calls the handler with the next record.
 func (j *job) begin(ctx context.Context) {
 	w := j.p.w
-	c := &call{ordinal: j.next, session: j.l.Session(), left: make(chan struct{})}
+	c := &call{ordinal: j.next, session: j.l.Session(), began: j.p.mono(), left: make(chan struct{})}
 	j.call = c
 	j.next++
 	w.audit.handles(j, c)

@@ -184,7 +184,9 @@ func (s *weather) jump() {
 	}
 	s.w.counts.add("wall clock jump")
 	s.w.trace.say(k.name, "JUMP", "wall clock by %s", seconds(d))
+	valid := s.w.audit.validOn(k.h)
 	k.h.wall += d
+	s.w.audit.jumped(valid)
 }
 
 // partition cuts a host off the store.

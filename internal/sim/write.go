@@ -175,7 +175,7 @@ func (b *batch) later(row lease.Row) {
 	}
 	w.after(wait, func() {
 		if b.land(row, "late") == nil {
-			w.counts.add("late write that landed")
+			w.audit.landedLate(row)
 		}
 	})
 }
@@ -184,6 +184,9 @@ func (b *batch) later(row lease.Row) {
 func (b *batch) land(row lease.Row, remark string) error {
 	w := b.l.p.w
 	err := b.apply(b.l.p, row)
+	if err != nil {
+		w.audit.refused(b.l.p, row)
+	}
 	if w.trace.on() {
 		answer := "ok"
 		if err != nil {
