@@ -106,7 +106,7 @@ func (m *member) take(ctx context.Context, ids []string) error {
 	if err != nil {
 		return fmt.Errorf("lease: take shards: %w", err)
 	}
-	judge, err := m.evidence(ctx, rows) // sent after the rows were read
+	judge, history, err := m.evidence(ctx, rows) // sent after the rows were read
 	if err != nil {
 		return fmt.Errorf("lease: take shards: %w", err)
 	}
@@ -124,17 +124,18 @@ func (m *member) take(ctx context.Context, ids []string) error {
 			m.log.Debug("lease: not taken", "shard", id, "why", why)
 			continue
 		}
+		next.Zone = m.cfg.Zone
 		wanted[id] = next
 		writes = append(writes, next.listed(next.encode()))
 	}
 	if len(writes) == 0 || !m.s.valid() || m.stopped() {
 		return nil
 	}
-	return m.write(ctx, writes, wanted)
+	return m.write(ctx, writes, wanted, history)
 }
 
-// write sends takes, and starts work on what a read that is sent afterwards shows to be taken: an answer may be lost, and it lacks the cursor.
-func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shardRow) error {
+// write sends takes that rest on evidence of a history, and starts work on what a read that is sent afterwards shows to be taken: an answer may be lost, and it lacks the cursor.
+func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shardRow, history string) error {
 	answers := m.req.put(ctx, writes...)
 	rows, err := m.fetch(ctx, slices.Sorted(maps.Keys(wanted)))
 	errs := []error{err}
@@ -146,9 +147,9 @@ func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shar
 		case !read && answer == nil:
 			want.version++
 			want.cursor = ""
-			m.begin(ctx, want)
+			m.begin(ctx, want, history)
 		case read && row.Owner == m.s.name && row.Epoch == want.Epoch && row.State == open:
-			m.begin(ctx, row)
+			m.begin(ctx, row, history)
 		case answer != nil && !errors.Is(answer, ErrConflict):
 			errs = append(errs, answer)
 		}
@@ -156,9 +157,9 @@ func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shar
 	return errors.Join(errs...)
 }
 
-// evidence reads what takes of rows rest on. The reads are sent after those of the rows: a listing from before would lack a session that joined and
+// evidence reads what takes of rows rest on, and gives the store's history in which it did. The reads are sent after those of the rows: a listing from before would lack a session that joined and
 // took meanwhile.
-func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(shardRow) evidence, error) {
+func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (judge func(shardRow) evidence, history string, err error) {
 	var owners, parents []string
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
 		r := rows[id]
@@ -169,15 +170,14 @@ func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(s
 	}
 	app, err := m.readOwners(ctx, owners)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	history, err := m.req.history(ctx)
-	if err != nil {
-		return nil, err
+	if history, err = m.req.history(ctx); err != nil {
+		return nil, "", err
 	}
 	found, err := m.fetch(ctx, parents)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	return func(r shardRow) evidence {
 		m.mu.Lock()
@@ -189,10 +189,11 @@ func (m *member) evidence(ctx context.Context, rows map[string]shardRow) (func(s
 		for _, id := range r.Parents {
 			if p, readable := found[id]; readable {
 				e.parents[id] = m.parent(r, p)
+				e.reset = max(e.reset, p.Generation)
 			}
 		}
 		return e
-	}, nil
+	}, history, nil
 }
 
 // readOwners reads the application's row and sessions consistently. An application that is missing or corrupt has version 0: it is no evidence.
@@ -244,7 +245,7 @@ func (m *member) parent(child, r shardRow) parent {
 		p.state = parentGone
 	case r.version == 0:
 		p.state = parentUnknown
-	case r.State == ended:
+	case r.State == ended && !r.reopening():
 		p.state = parentEnded
 	default:
 		p.state = parentOpen

@@ -41,9 +41,7 @@ func (m *member) enterApp(ctx context.Context) error {
 			return nil
 		}
 		if r.version == 0 {
-			m.mu.Lock()
-			next.History = m.view.history
-			m.mu.Unlock()
+			next.History = m.born()
 		}
 		if r.version != 0 {
 			m.log.Warn("lease: the stream has another incarnation, which is read from its beginning", "old", r.Incarnation, "new", m.cfg.Incarnation)
@@ -99,40 +97,6 @@ func (m *member) readApp(ctx context.Context) error {
 		return m.reconsider(ctx, r)
 	}
 	return m.acceptHistory(ctx, r)
-}
-
-// readHistory asks the store for its history.
-func (m *member) readHistory(ctx context.Context) error {
-	history, err := m.req.history(ctx)
-	if err != nil {
-		return err
-	}
-	now := m.clock.mono()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.view.history != "" && m.view.history != history {
-		m.log.Warn("lease: the store has another history and may have forgotten writes: nothing is taken for the expiry", "old", m.view.history, "new", history)
-	}
-	m.view.historyRead(history, now)
-	return nil
-}
-
-// acceptHistory writes down the store's history when this worker has waited for every session that the store may have forgotten: from then on shards are taken again.
-func (m *member) acceptHistory(ctx context.Context, r appRow) error {
-	m.mu.Lock()
-	history, wait := m.view.history, m.view.history == r.History
-	if !wait {
-		wait, _ = m.view.forgetful(m.clock.mono(), m.cfg.Timing.Expiry)
-	}
-	m.mu.Unlock()
-	if wait {
-		return nil
-	}
-	r.History = history
-	if err := m.putApp(ctx, r); err != nil && !errors.Is(err, ErrConflict) {
-		return err
-	}
-	return nil
 }
 
 // reconsider asks the service which incarnation there is, when the application's row names another than this worker's or is gone.

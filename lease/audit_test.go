@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,8 @@ type audit struct {
 
 	mu     sync.Mutex
 	holder map[string]string // by shard and epoch: the session that took it
+	// whole says that resets are of all shards: a child is taken when all its parents ended in its own generation.
+	whole bool
 }
 
 func newAudit(t *testing.T) *audit {
@@ -43,6 +46,12 @@ type stored struct {
 	Lister     string              `json:"lister"`
 	Listed     bool                `json:"listed"`
 	Draining   bool                `json:"draining"`
+	Next       string              `json:"next"`
+	Request    json.RawMessage     `json:"request"`
+	Floor      uint64              `json:"floor"`
+	Paused     bool                `json:"paused"`
+	Reset      json.RawMessage     `json:"reset"`
+	version    uint64
 }
 
 func (a *audit) Setup(ctx context.Context) error { return a.store.Setup(ctx) }
@@ -83,7 +92,45 @@ func (a *audit) Put(ctx context.Context, rows []lease.Row) []error {
 func (a *audit) Delete(ctx context.Context, rows []lease.Row) []error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, row := range rows {
+		before, there := a.read(ctx, row.Key)
+		if !there || before.version != row.Version {
+			continue
+		}
+		switch kind(row.Key) {
+		case "S":
+			a.removed(ctx, row, before)
+		case "W":
+			if before.State == "D" { // by another: of its own a session may be sure
+				a.buried(ctx, row)
+			}
+		}
+	}
 	return a.store.Delete(ctx, rows)
+}
+
+// removed is a shard's row that goes: it has ended, or nobody ever had it, and its epochs and its children need it no longer.
+func (a *audit) removed(ctx context.Context, row lease.Row, before stored) {
+	if app, _ := a.read(ctx, "orders/A"); app.Floor < before.Epoch {
+		a.broken(row.Key, "removed with epoch %d above the floor, %d", before.Epoch, app.Floor)
+	}
+	if before.State != "ended" && before.Epoch > 0 {
+		a.broken(row.Key, "removed although it has not ended")
+	}
+	for _, id := range before.Children {
+		if c, there := a.read(ctx, siblingKey(row.Key, id)); there && c.State == "open" && c.Position.IsZero() {
+			a.broken(row.Key, "removed before its child %s was begun", id)
+		}
+	}
+}
+
+// buried is a session's row that goes: no open shard names it.
+func (a *audit) buried(ctx context.Context, row lease.Row) {
+	for s, err := range a.store.List(context.WithoutCancel(ctx), "orders/S/one/", "") {
+		if r, _ := a.read(ctx, s.Key); err != nil || "W/"+r.Owner == row.Key {
+			a.broken(row.Key, "removed although shard %s names it: %v", s.Key, err)
+		}
+	}
 }
 
 // row reads a row as it is now; there is false if it does not exist.
@@ -102,6 +149,7 @@ func (a *audit) read(ctx context.Context, key string) (r stored, there bool) {
 	if json.Unmarshal(rows[0].Value, &r) != nil {
 		return stored{}, true // a test made it corrupt
 	}
+	r.version = rows[0].Version
 	return r, true
 }
 
@@ -132,10 +180,15 @@ func (a *audit) shard(ctx context.Context, row lease.Row, before, after stored) 
 	if after.Position.Before(before.Position) && after.Generation == before.Generation {
 		a.broken(row.Key, "position went from %s back to %s", before.Position, after.Position)
 	}
-	if before.State == "ended" {
+	reset := after.Generation > before.Generation && before.version > 0 && after.Owner == ""
+	if before.State == "ended" && !reset && (after.State != "ended" || string(before.Request) == string(after.Request)) {
 		a.broken(row.Key, "written after its end")
 	}
 	switch {
+	case after.Generation < before.Generation:
+		a.broken(row.Key, "generation fell from %d to %d", before.Generation, after.Generation)
+	case reset:
+		a.reset(ctx, row, before, after)
 	case after.Epoch < before.Epoch:
 		a.broken(row.Key, "epoch fell from %d to %d", before.Epoch, after.Epoch)
 	case after.Epoch > before.Epoch:
@@ -143,8 +196,25 @@ func (a *audit) shard(ctx context.Context, row lease.Row, before, after stored) 
 	case after.Owner != "" && after.Owner != before.Owner:
 		a.broken(row.Key, "%s owns it in the epoch %d of %q", after.Owner, after.Epoch, before.Owner)
 	}
-	if after.State == "ended" {
+	if after.State == "ended" && before.State != "ended" {
 		a.ended(ctx, row, before, after)
+	}
+}
+
+// reset is of a shard that nobody has, in a new epoch, after its descendants.
+func (a *audit) reset(ctx context.Context, row lease.Row, before, after stored) {
+	if before.Owner != "" {
+		a.broken(row.Key, "reset although %s owns it", before.Owner)
+	}
+	if after.Epoch <= before.Epoch || after.State != "open" || !after.Position.IsZero() {
+		a.broken(row.Key, "reset from epoch %d to %d, %s, at %s", before.Epoch, after.Epoch, after.State, after.Position)
+	}
+	group := row.Key[:strings.LastIndexByte(row.Key, '/')+1]
+	id, _ := url.PathUnescape(strings.TrimPrefix(row.Key, group))
+	for child, err := range a.store.List(context.WithoutCancel(ctx), group, "") {
+		if c, _ := a.read(ctx, child.Key); err != nil || slices.Contains(c.Parents, id) && c.Generation < after.Generation && c.Epoch > 0 {
+			a.broken(row.Key, "reset to generation %d before its child %s, which has %d: %v", after.Generation, child.Key, c.Generation, err)
+		}
 	}
 }
 
@@ -166,6 +236,9 @@ func (a *audit) taken(ctx context.Context, row lease.Row, before, after stored) 
 		p, there := a.read(ctx, siblingKey(row.Key, id))
 		if there && p.State != "ended" {
 			a.broken(row.Key, "taken before its parent %s ended", id)
+		}
+		if there && (p.Generation > after.Generation || a.whole && p.Generation != after.Generation) {
+			a.broken(row.Key, "taken in generation %d although its parent %s has %d", after.Generation, id, p.Generation)
 		}
 		if there && p.Epoch >= after.Epoch {
 			a.broken(row.Key, "its epoch %d does not rise above its parent %s's, %d", after.Epoch, id, p.Epoch)

@@ -16,6 +16,7 @@ type Application struct {
 	Incarnation string
 	Generation  uint64
 	Paused      bool
+	Reset       string // the reset that is under way, for people; "": none
 	Lister      string // the session that lists the shards for all
 	Workers     []Worker
 	Shards      []ShardState
@@ -45,31 +46,35 @@ type ShardState struct {
 	Position   checkpoint.Position // zero: none yet, see Start
 	Start      checkpoint.Start
 	Ended      bool
-	Request    string // what an operator asks: "pause", "reset", or ""
+	Request    string // what an operator asks: "pause", "reset", or "", or one that this version does not know, as JSON text
 	Rate       uint64 // bytes a second, roughly; 0: unknown or next to none
 	Zone       string
 }
 
-// Describe reads everything that the store has of an application. It writes nothing.
-func (o Operator) Describe(ctx context.Context) (Application, error) {
+// Describe reads everything that the store has of an application. It writes nothing. Rows that it cannot read are left out; the error names them, and the rest is there all the same.
+func (o Operator) Describe(ctx context.Context) (a Application, err error) {
+	defer func() { err = o.failed("describe", err) }()
 	d, err := o.open(ctx)
 	if err != nil {
 		return Application{}, err
 	}
-	a := Application{
+	a = Application{
 		Name: o.App, Stream: d.app.Stream, Incarnation: d.app.Incarnation, Generation: d.app.Generation, Paused: d.app.Paused, Lister: d.app.Lister,
 	}
-	rows, err := d.shards(ctx)
+	rows, corrupt, err := d.shards(ctx)
 	if err != nil {
 		return a, err
 	}
 	owned := make(map[string]int)
+	if d.app.Reset != nil {
+		a.Reset = d.app.Reset.String()
+	}
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
 		r := rows[id]
 		owned[r.Owner]++
 		q, err := r.asked()
 		if err != nil {
-			q.Do = string(r.Request)
+			q.Do = string(r.Request) // one that this version does not know
 		}
 		a.Shards = append(a.Shards, ShardState{
 			Shard: id, Parents: r.Parents, Children: r.Children, Owner: r.Owner, Next: r.Next, Epoch: r.Epoch, Generation: r.Generation,
@@ -82,7 +87,7 @@ func (o Operator) Describe(ctx context.Context) (Application, error) {
 	for i, w := range a.Workers {
 		a.Workers[i].Shards = owned[w.Session]
 	}
-	return a, nil
+	return a, corrupt
 }
 
 func (d *desk) workers(ctx context.Context) ([]Worker, error) {

@@ -18,5 +18,5 @@
 // # Stores
 //
 // Every rule of the protocol is in this package; a [Store] keeps opaque versioned rows and compares versions. Package memlease keeps them in
-// memory, ddblease in a DynamoDB table, sqllease in SQLite.
+// memory, ddblease in a DynamoDB table, sqllease in SQLite, redislease in Redis.
 package lease

@@ -36,6 +36,9 @@ func (k keys) member(session string) string { return k.members() + session }
 func (k keys) shards() string         { return k.prefix() + "S/" + url.PathEscape(k.incarnation) + "/" }
 func (k keys) shard(id string) string { return k.shards() + url.PathEscape(id) }
 
+// groups are all in which an application has rows.
+func (k keys) groups() []string { return []string{sessionGroup, k.prefix(), k.members(), k.shards()} }
+
 // lastName is the name of a row inside its group.
 func lastName(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
 

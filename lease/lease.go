@@ -143,7 +143,7 @@ func (l *Lease) Release(ctx context.Context, p checkpoint.Position) error {
 		_, backwards = checkpointed(l.stored(), l.holder, p)
 		p = at
 	}
-	err := l.write(ctx, "release", l.timely, true,
+	err := l.write(ctx, "release", l.mine, true,
 		func(r shardRow) (shardRow, error) { return released(r, l.holder, p, l.successor()) },
 		func(r shardRow) bool { return settled(r, l.holder, p) })
 	if backwards != nil {
@@ -171,7 +171,7 @@ func (l *Lease) End(ctx context.Context, p checkpoint.Position, children []Shard
 	if !l.finish() {
 		return l.failed("end", ErrLost)
 	}
-	return l.write(ctx, "end", l.timely, true,
+	return l.write(ctx, "end", l.mine, true,
 		func(r shardRow) (shardRow, error) { return finished(r, l.holder, p, ids, rows) },
 		func(r shardRow) bool { return r.State == ended && settled(r, l.holder, p) })
 }
@@ -199,6 +199,9 @@ func (l *Lease) lose(why error) {
 
 // timely tells whether the session is valid; if it is not, the lease is lost.
 func (l *Lease) timely() bool { return l.timelyAt(l.session.clock.Now()) }
+
+// mine tells whether the shard may be this lease's: the session is valid, and nobody was seen to have it.
+func (l *Lease) mine() bool { return !closed(l.lost) && l.timely() }
 
 func (l *Lease) timelyAt(now instant) bool {
 	if l.session.validAt(now) {
@@ -268,12 +271,12 @@ func (l *Lease) write(
 		if !may() {
 			return l.failed(op, ErrLost)
 		}
-		if listed {
-			if err = l.session.out.send(ctx, next.listed(next.encode()), may); errors.Is(err, ErrLost) {
+		if listed && fails == 1 { // what failed once goes alone: it would have others wait for it again
+			if err = l.session.out.send(ctx, next.row(listed), may); errors.Is(err, ErrLost) {
 				return l.failed(op, ErrLost)
 			}
 		} else {
-			err = l.session.req.put(ctx, next.quietly(next.encode()))[0]
+			err = l.session.req.put(ctx, next.row(listed))[0]
 		}
 		if err == nil {
 			next.version++

@@ -114,6 +114,32 @@ func TestTwoHotShardsAreSplitWithin15PercentOfTheBest(t *testing.T) {
 	})
 }
 
+// Nothing that moves alone would help for sure here, as the hot shards are nearly all there is; but the best is half as much.
+func TestTwoHotShardsOfOneWorkerPart(t *testing.T) {
+	members := team("ada", "bob", "cyd")
+	shards := []holding{{shard: "hot-1", owner: "cyd", weight: 400_000}, {shard: "hot-2", owner: "cyd", weight: 400_000}}
+	for i := range 10 {
+		shards = append(shards, holding{shard: fmt.Sprintf("shard-%d", i), owner: members[i%2].name, weight: 20_000})
+	}
+	settle(members, shards, true)
+	if got := heaviest(shards, byteWeights(shards)); got > 400_000*115/100 {
+		t.Errorf("the busiest worker carries %d bytes a second, and could 400000", got)
+	}
+}
+
+// Being a shard at all is a load, and a small one: bytes stay within an eighth of the best.
+func TestManyLightShardsAreNotTakenForMoreThanTheyAre(t *testing.T) {
+	members := team("ada", "bob")
+	shards := []holding{{shard: "hot", weight: 5_000_000}}
+	for i := range 50 {
+		shards = append(shards, holding{shard: fmt.Sprintf("shard-%02d", i), weight: 100_000})
+	}
+	settle(members, shards, true)
+	if got := heaviest(shards, byteWeights(shards)); got > 5_000_000*9/8 {
+		t.Errorf("the busiest worker carries %d bytes a second, and could 5000000", got)
+	}
+}
+
 // What is placed from nothing is within Graham's bound for the heaviest shard first; what is moved ends about as well.
 func TestTheSplitOfWeightsIsNearTheBest(t *testing.T) {
 	for start, bound := range map[string]float64{"nobody": 4. / 3, "by count": 1.35, "anybody": 1.35} {
@@ -269,20 +295,23 @@ func TestIdleShardsBesideAHotOneAreSpreadOverTheOthers(t *testing.T) {
 	}
 }
 
-// Few heavy shards and many idle ones: nobody polls more than nine times the even count, and a member in the band of what is borne half as many again.
+// Of 40 members all but one have a heavy shard each. The last does not get all 961 idle ones: that is a load too.
 func TestNobodyHasManyTimesTheEvenCount(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		members, shards := drawn(t)
-		weighed(t, shards)
-		if len(shards) == 0 || !slices.ContainsFunc(shards, func(s holding) bool { return s.weight > 0 }) {
-			return
+	var members []candidate
+	for i := range 40 {
+		members = append(members, candidate{name: fmt.Sprintf("member-%02d", i)})
+	}
+	shards := make([]holding, 1000)
+	for i := range shards {
+		shards[i].shard = fmt.Sprintf("shard-%03d", i)
+		if i < 39 {
+			shards[i].weight = 1_000_000 + uint64(i)*10_000
 		}
-		settle(members, shards, true)
-		most := slices.Max(slices.Collect(maps.Values(perMember(members, assign(members, shards, true)))))
-		if even := float64(len(shards)) / float64(len(members)); float64(most) > 1.75*9*even+1 {
-			t.Fatalf("one of %d members has %d of %d shards", len(members), most, len(shards))
-		}
-	})
+	}
+	even := len(shards) / len(members)
+	if most := slices.Max(slices.Collect(maps.Values(perMember(members, assign(members, shards, true))))); most > 9*even {
+		t.Errorf("a member has %d of 1000 shards, the even count is %d", most, even)
+	}
 }
 
 // Shards of one weight move as by count, and no more of them.

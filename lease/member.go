@@ -18,12 +18,12 @@ type member struct {
 	*worker
 
 	s         *session
-	view      *view // guarded by the worker's mu
+	view      *view  // guarded by the worker's mu
+	history   string // of the store as of the last heartbeat that counts; guarded by mu
 	corrupted map[string]uint64
 
-	strays      map[string]bool // members that had no session at the last listing; guarded by mu
-	weighed     time.Duration   // when weights were last looked at; the acting loop's
-	awaits      bool            // a live worker has what is meant for this one; guarded by mu, as since when
+	weighed     time.Duration // when weights were last looked at; the acting loop's
+	awaits      bool          // a live worker has what is meant for this one; guarded by mu, as since when
 	awaitsSince time.Duration
 
 	stopping chan struct{} // closed when no shard shall be taken any longer
@@ -47,9 +47,9 @@ func newMember(w *worker) *member {
 		lookers: w.clock.Group(), takers: w.clock.Group(),
 		poll: newWake(), act: newWake(), kill: newWake(), list: newWake(),
 	}
-	m.s = newSession(w.cfg.Worker, w.req, w.cfg.Timing, w.clock)
+	m.s = newSession(w.cfg.App, w.cfg.Worker, w.req, w.cfg.Timing, w.clock)
 	m.view = newView(m.s.name, w.clock.mono())
-	m.s.report, m.s.steady = w.report, m.steady
+	m.s.report, m.s.steady, m.s.confirm = w.report, m.steady, m.confirm
 	m.full.Store(true)
 	return m
 }
@@ -200,6 +200,9 @@ func (m *member) putMember(ctx context.Context) error {
 		}
 	}
 	own := m.itself()
+	if row.says(own) {
+		return nil // the listing was an old one
+	}
 	row.Worker, row.Zone, row.ByWeight, row.Stuck = own.Worker, own.Zone, own.ByWeight, own.Stuck
 	err = m.req.put(ctx, row.listed(row.encode()))[0]
 	if errors.Is(err, ErrConflict) {
@@ -264,6 +267,13 @@ func (m *member) drain() {
 
 // lose ends every lease of this session.
 func (m *member) lose(why error) {
+	for _, l := range m.leases() {
+		m.end(l, why)
+	}
+}
+
+// leases are those of this session whose work has not returned, or left a handler behind.
+func (m *member) leases() []*Lease {
 	m.mu.Lock()
 	leases := make([]*Lease, 0, len(m.works))
 	for _, k := range m.works {
@@ -273,11 +283,14 @@ func (m *member) lose(why error) {
 	}
 	m.mu.Unlock()
 	slices.SortFunc(leases, func(a, b *Lease) int { return strings.Compare(a.shard.ID, b.shard.ID) })
-	for _, l := range leases {
-		if !l.over.Load() {
-			l.lose(why)
-			m.log.Warn("lease: lost", "shard", l.shard.ID, "epoch", l.holder.epoch, "cause", why)
-		}
+	return leases
+}
+
+// end ends a lease that is not over yet.
+func (m *member) end(l *Lease, why error) {
+	if !l.over.Load() {
+		l.lose(why)
+		m.log.Warn("lease: lost", "shard", l.shard.ID, "epoch", l.holder.epoch, "cause", why)
 	}
 }
 

@@ -3,51 +3,53 @@ package lease
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 )
 
-// Pause has shards released and taken by nobody, or the whole application if none is named, until [Operator.Resume]. It returns when no worker works on them any longer.
-func (o Operator) Pause(ctx context.Context, shards ...string) error {
+// Pause has shards released and taken by nobody, or the whole application if none is named, until [Operator.Resume]. It returns when no worker works on them any longer. A shard
+// that has ended is left alone.
+func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
+	defer func() { err = o.failed("pause", err) }()
 	d, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
-	if len(shards) > 0 {
-		for _, id := range shards {
-			if _, err := d.updateShard(ctx, id, func(r shardRow) (shardRow, bool, error) {
-				next, change, err := asking(r, request{Do: askPause})
-				return next, change, refusal(err)
-			}); err != nil {
-				return err
-			}
+	if len(shards) == 0 {
+		if err := d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
+			was := r.Paused
+			r.Paused = true
+			return r, !was, nil
+		}); err != nil {
+			return err
 		}
-		return d.released(ctx, shards)
+		return d.released(ctx, nil, anybody)
 	}
-	if err := d.updateApp(ctx, func(r appRow) (appRow, bool) {
-		was := r.Paused
-		r.Paused = true
-		return r, !was
-	}); err != nil {
-		return err
+	for _, id := range shards {
+		if err := d.change(ctx, id, func(r shardRow) (shardRow, bool, error) {
+			if r.version == 0 {
+				return r, false, errNoRow(id)
+			}
+			return asking(r, request{Do: askPause})
+		}); err != nil {
+			return err
+		}
 	}
-	rows, err := d.shards(ctx)
-	if err != nil {
-		return err
-	}
-	return d.released(ctx, slices.Sorted(maps.Keys(rows)))
+	return d.released(ctx, shards, anybody)
 }
 
 // Resume takes back what [Operator.Pause] asked: of the shards, or of the whole application if none is named. Shards that were paused by name stay so until they are resumed by name.
-func (o Operator) Resume(ctx context.Context, shards ...string) error {
+func (o Operator) Resume(ctx context.Context, shards ...string) (err error) {
+	defer func() { err = o.failed("resume", err) }()
 	d, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
 	for _, id := range shards {
-		if _, err := d.updateShard(ctx, id, func(r shardRow) (shardRow, bool, error) {
-			next, change := answered(r, request{Do: askPause})
-			return next, change, nil
+		if err := d.change(ctx, id, func(r shardRow) (shardRow, bool, error) {
+			if r.version == 0 {
+				return r, false, errNoRow(id)
+			}
+			return answered(r, request{Do: askPause})
 		}); err != nil {
 			return err
 		}
@@ -55,16 +57,21 @@ func (o Operator) Resume(ctx context.Context, shards ...string) error {
 	if len(shards) > 0 {
 		return nil
 	}
-	return d.updateApp(ctx, func(r appRow) (appRow, bool) {
+	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
 		was := r.Paused
 		r.Paused = false
-		return r, was
+		return r, was, nil
 	})
+}
+
+func errNoRow(id string) error {
+	return fmt.Errorf("shard %q has no row: Describe names those that there are", id)
 }
 
 // Drain takes every shard from the workers of a name, as [Config].Worker or a session has it, and gives them none until [Operator.Undrain]: others take over. It returns when they have none. A
 // worker that is started later under that name is another session, and gets its share.
-func (o Operator) Drain(ctx context.Context, worker string) error {
+func (o Operator) Drain(ctx context.Context, worker string) (err error) {
+	defer func() { err = o.failed("drain", err) }()
 	d, err := o.open(ctx)
 	if err != nil {
 		return err
@@ -73,28 +80,12 @@ func (o Operator) Drain(ctx context.Context, worker string) error {
 	if err != nil {
 		return err
 	}
-	for {
-		rows, err := d.shards(ctx)
-		if err != nil {
-			return err
-		}
-		left := 0
-		for _, r := range rows {
-			if slices.Contains(sessions, r.Owner) {
-				left++
-			}
-		}
-		if left == 0 {
-			return nil
-		}
-		if err := d.clock.Wait(ctx, d.poll); err != nil {
-			return fmt.Errorf("lease: worker %s still has %d shards: %w", worker, left, err)
-		}
-	}
+	return d.released(ctx, nil, func(session string) bool { return slices.Contains(sessions, session) })
 }
 
 // Undrain takes back what [Operator.Drain] asked.
-func (o Operator) Undrain(ctx context.Context, worker string) error {
+func (o Operator) Undrain(ctx context.Context, worker string) (err error) {
+	defer func() { err = o.failed("undrain", err) }()
 	d, err := o.open(ctx)
 	if err != nil {
 		return err
@@ -110,12 +101,12 @@ func (d *desk) drain(ctx context.Context, worker string, yes bool) (sessions []s
 		if err != nil {
 			return nil, err
 		}
-		if r, err := decodeMember(row); err == nil && (r.Worker == worker || lastName(row.Key) == worker) {
+		if r, err := decodeMember(row); err == nil && r.Worker == worker || lastName(row.Key) == worker {
 			keys = append(keys, row.Key)
 		}
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("lease: application %q has no worker %q: Describe names those that it has", d.keys.app, worker)
+		return nil, fmt.Errorf("there is no worker %q: Describe names those that there are", worker)
 	}
 	for _, key := range keys {
 		sessions = append(sessions, lastName(key))
@@ -125,11 +116,15 @@ func (d *desk) drain(ctx context.Context, worker string, yes bool) (sessions []s
 				return err == nil, err // it has left
 			}
 			r, err := decodeMember(rows[key])
-			if err != nil || r.Drain == yes {
-				return err == nil, err
+			if err != nil {
+				return false, refusal(err)
+			}
+			if r.Drain == yes {
+				return true, nil
 			}
 			r.Drain = yes
-			return false, d.req.put(ctx, r.listed(r.encode()))[0]
+			err = d.req.put(ctx, r.listed(r.encode()))[0]
+			return err == nil, err
 		}); err != nil {
 			return nil, err
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 // ErrNoApplication is wrapped by the errors of an [Operator] whose application has no rows in the store.
-var ErrNoApplication = errors.New("lease: no such application")
+var ErrNoApplication = errors.New("no such application")
 
 // Operator looks at an application and acts on it from outside, by its rows alone: it may run anywhere, also while no worker does. It is not made for many calls a
 // second: each reads all rows. What it asks of a shard that is being worked on, the owner does: it finishes what is in flight, stores its last position and
@@ -31,28 +31,37 @@ type Operator struct {
 // limits of an operator's requests to the store.
 const operatorRequest = 5 * time.Second
 
+// failed names the application.
+func (o Operator) failed(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("lease: %s application %q: %w", what, o.App, err)
+}
+
 // desk is an operator at work: one call.
 type desk struct {
-	req    requests
-	clock  clock
-	keys   keys
-	expiry time.Duration
-	poll   time.Duration
-	app    appRow
-	seen   map[string]*seen // sessions, and how long each has stood still
+	req     requests
+	clock   clock
+	keys    keys
+	expiry  time.Duration
+	poll    time.Duration
+	app     appRow
+	seen    map[string]*seen // sessions, and how long each has stood still, in this history
+	history string
 }
 
 // open reads the application's row.
 func (o Operator) open(ctx context.Context) (*desk, error) {
 	if o.Store == nil || o.App == "" {
-		return nil, errors.New("lease: an Operator needs a Store and an App")
+		return nil, errors.New("an Operator needs a Store and an App")
 	}
 	if o.Expiry < 0 || o.Poll < 0 {
-		return nil, fmt.Errorf("lease: Operator: Expiry is %v and Poll %v: give positive durations, or 0 for the defaults", o.Expiry, o.Poll)
+		return nil, fmt.Errorf("Expiry is %v and Poll %v: give positive durations, or 0 for the defaults", o.Expiry, o.Poll)
 	}
 	c := clock{ground.From(ctx)}
 	d := &desk{
-		req: requests{o.Store, operatorRequest, c}, clock: c, keys: keys{app: o.App},
+		req: requests{o.Store, operatorRequest, c, nil}, clock: c, keys: keys{app: o.App},
 		expiry: cmp.Or(o.Expiry, 10*time.Second), poll: cmp.Or(o.Poll, 500*time.Millisecond),
 		seen: make(map[string]*seen),
 	}
@@ -69,30 +78,36 @@ func (d *desk) readApp(ctx context.Context) error {
 		return err
 	}
 	if rows[key].Version == 0 {
-		return fmt.Errorf("%w: %q has no row %s in this store", ErrNoApplication, d.keys.app, key)
+		return fmt.Errorf("%w: this store has no row %s: give the name and the store that its workers have", ErrNoApplication, key)
 	}
 	if d.app, err = decodeApp(rows[key]); err != nil {
 		return err
 	}
 	d.keys.incarnation = d.app.Incarnation
+	d.req.groups = d.keys.groups()
 	return nil
 }
 
 // updateApp has step change the application's row, until that is stored or step says that it need not.
-func (d *desk) updateApp(ctx context.Context, step func(appRow) (appRow, bool)) error {
+func (d *desk) updateApp(ctx context.Context, step func(appRow) (appRow, bool, error)) error {
 	return d.persist(ctx, func() (bool, error) {
 		if err := d.readApp(ctx); err != nil {
 			return false, err
 		}
-		next, change := step(d.app)
-		if !change {
-			return true, nil
+		next, change, err := step(d.app)
+		if err != nil || !change {
+			return err == nil, refusal(err)
 		}
-		return false, d.req.put(ctx, next.quietly(next.encode()))[0] // whatever the answer, the next look says what became of it
+		if err := d.req.put(ctx, next.quietly(next.encode()))[0]; err != nil {
+			return false, err // the next look says what became of it
+		}
+		next.version++
+		d.app = next
+		return true, nil
 	})
 }
 
-// updateShard is updateApp for a shard's row. It gives the row as it is then.
+// updateShard is updateApp for a shard's row, which has version 0 if it does not exist. It gives the row as it is then.
 func (d *desk) updateShard(ctx context.Context, id string, step func(shardRow) (shardRow, bool, error)) (r shardRow, err error) {
 	key := d.keys.shard(id)
 	err = d.persist(ctx, func() (bool, error) {
@@ -100,23 +115,44 @@ func (d *desk) updateShard(ctx context.Context, id string, step func(shardRow) (
 		if err != nil {
 			return false, err
 		}
-		if rows[key].Version == 0 {
-			return false, fmt.Errorf("%w: shard %s has no row", errRefused, id)
-		}
-		if r, err = decodeShard(rows[key]); err != nil {
-			return false, fmt.Errorf("%w: %w", errRefused, err)
+		if r = (shardRow{ID: id}); rows[key].Version != 0 {
+			if r, err = decodeShard(rows[key]); err != nil {
+				return false, refusal(err)
+			}
 		}
 		next, change, err := step(r)
 		if err != nil || !change {
 			return err == nil, err
 		}
-		return false, d.req.put(ctx, next.listed(next.encode()))[0]
+		if err := d.req.put(ctx, next.listed(next.encode()))[0]; err != nil {
+			return false, err
+		}
+		r = next
+		r.version++
+		return true, nil
 	})
 	return r, err
 }
 
+// change is updateShard for a step that asks nobody: another attempt has the same error.
+func (d *desk) change(ctx context.Context, id string, step func(shardRow) (shardRow, bool, error)) error {
+	_, err := d.updateShard(ctx, id, func(r shardRow) (shardRow, bool, error) {
+		next, change, err := step(r)
+		return next, change, refusal(err)
+	})
+	return err
+}
+
 // errRefused is what no second attempt mends.
-var errRefused = errors.New("lease: refused")
+var errRefused = errors.New("refused")
+
+// refusal marks an error of a row or a rule: another attempt has the same.
+func refusal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errRefused, err)
+}
 
 // persist calls f until it is done, is refused, or has failed for as long as ctx lasts; a conflict is no failure.
 func (d *desk) persist(ctx context.Context, f func() (bool, error)) error {
@@ -139,36 +175,56 @@ func (d *desk) persist(ctx context.Context, f func() (bool, error)) error {
 	}
 }
 
-// shards reads the rows of all shards of the incarnation, consistently: a listing is a hint.
-func (d *desk) shards(ctx context.Context) (map[string]shardRow, error) {
+// readable reads the rows of all shards of the incarnation. The error names the rows that cannot be read.
+func (d *desk) readable(ctx context.Context) (map[string]shardRow, error) {
+	rows, corrupt, err := d.shards(ctx)
+	return rows, errors.Join(err, corrupt)
+}
+
+// shards reads the rows of all shards of the incarnation, or of those named, consistently: a listing is a hint. Those that are corrupt it leaves out.
+func (d *desk) shards(ctx context.Context, ids ...string) (rows map[string]shardRow, corrupt, err error) {
 	var names []string
-	for row, err := range d.req.list(ctx, d.keys.shards(), "") {
-		if err != nil {
-			return nil, err
+	for _, id := range ids {
+		names = append(names, d.keys.shard(id))
+	}
+	if len(ids) == 0 {
+		for row, err := range d.req.list(ctx, d.keys.shards(), "") {
+			if err != nil {
+				return nil, nil, err
+			}
+			names = append(names, row.Key)
 		}
-		names = append(names, row.Key)
 	}
 	found, err := d.req.get(ctx, names...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	rows := make(map[string]shardRow, len(found))
+	rows = make(map[string]shardRow, len(found))
 	for _, key := range slices.Sorted(maps.Keys(found)) {
 		if found[key].Version == 0 {
 			continue
 		}
 		r, err := decodeShard(found[key])
 		if err != nil {
-			return nil, err
+			corrupt = errors.Join(corrupt, err)
+			continue
 		}
 		rows[r.ID] = r
 	}
-	return rows, nil
+	return rows, corrupt, nil
 }
 
 // owner judges a session as a worker does: dead in state D, or missing, or with a heartbeat that stood still for its expiry. One that stands still is marked as dead, so that it
 // stops if it ever goes on.
 func (d *desk) owner(ctx context.Context, name string) (ownership, error) {
+	history, err := d.req.history(ctx)
+	if err != nil {
+		return ownerUnknown, err
+	}
+	if history != d.history {
+		d.history = history
+		clear(d.seen) // heartbeats may have been forgotten
+	}
 	key := sessionKey(name)
 	rows, err := d.req.get(ctx, key)
 	if err != nil {
@@ -182,15 +238,16 @@ func (d *desk) owner(ctx context.Context, name string) (ownership, error) {
 	}
 	now := d.clock.mono()
 	s := d.seen[name]
-	if s == nil || r.version != 0 && (s.row.version == 0 || s.row.HB != r.HB) || r.version == 0 && s.row.version != 0 {
-		known := r
-		if s != nil && r.version == 0 {
-			known = s.known
-		}
-		s = &seen{row: r, since: now, known: known}
-		d.seen[name] = s
+	switch {
+	case s == nil:
+		s = &seen{row: r, since: now, known: r}
+	case r.version == 0 && s.row.version == 0: // missing still
+	case r.version == 0:
+		s = &seen{row: r, since: now, known: s.known}
+	case s.row.version == 0 || r.HB != s.row.HB:
+		s = &seen{row: r, since: now, known: r}
 	}
-	s.row = r
+	d.seen[name] = s
 	still, _ := s.still(now, d.expiry)
 	switch {
 	case r.version != 0 && r.State == dead, r.version == 0 && still:
@@ -205,42 +262,52 @@ func (d *desk) owner(ctx context.Context, name string) (ownership, error) {
 	return ownerAlive, nil
 }
 
-// released waits until no shard of ids has an owner: its owner lets go, or is dead and is taken off the row.
-func (d *desk) released(ctx context.Context, ids []string) error {
+// anybody is every session.
+func anybody(string) bool { return true }
+
+// released waits until no shard of ids, or of all if ids is empty, is owned by one of these sessions: its owner lets go, or is dead and is taken off the row. Corrupt rows nobody owns.
+func (d *desk) released(ctx context.Context, ids []string, of func(session string) bool) error {
 	for {
+		rows, _, err := d.shards(ctx, ids...)
 		var owned []string
-		var last error
-		for _, id := range ids {
-			free, err := d.release(ctx, id)
-			if errors.Is(err, errRefused) || errors.Is(err, ErrRow) {
-				return err
+		for _, id := range slices.Sorted(maps.Keys(rows)) {
+			r := rows[id]
+			if r.Owner == "" || !of(r.Owner) {
+				continue
 			}
+			free, releaseErr := d.release(ctx, id)
 			if !free {
-				owned, last = append(owned, id), errors.Join(last, err)
+				owned = append(owned, id)
 			}
+			err = errors.Join(err, releaseErr)
 		}
-		if len(owned) == 0 {
+		if err == nil && len(owned) == 0 {
 			return nil
 		}
-		if err := d.clock.Wait(ctx, d.poll); err != nil {
-			return fmt.Errorf("lease: %d shards are still worked on, first %s: %w", len(owned), owned[0], errors.Join(err, last))
+		if errors.Is(err, ErrRow) || errors.Is(err, ErrDenied) {
+			return err
+		}
+		if waitErr := d.clock.Wait(ctx, d.poll); waitErr != nil {
+			if len(owned) > 0 {
+				waitErr = fmt.Errorf("%d shards are still worked on, first %s by %s: what was asked stays asked, call again to wait on: %w", len(owned), owned[0], rows[owned[0]].Owner, waitErr)
+			}
+			return errors.Join(waitErr, err)
 		}
 	}
 }
 
 // release tells whether a shard has no owner, after taking off a dead one.
 func (d *desk) release(ctx context.Context, id string) (free bool, err error) {
-	var owner ownership
 	r, err := d.updateShard(ctx, id, func(r shardRow) (shardRow, bool, error) {
 		if r.Owner == "" {
 			return r, false, nil
 		}
-		var err error
-		if owner, err = d.owner(ctx, r.Owner); err != nil || owner != ownerDead { // read after the row
+		owner, err := d.owner(ctx, r.Owner) // read after the row
+		if err != nil || owner != ownerDead {
 			return r, false, err
 		}
 		next, err := forced(r, owner)
-		return next, err == nil, err
+		return next, err == nil, refusal(err)
 	})
 	return err == nil && r.Owner == "", err
 }

@@ -21,24 +21,22 @@ type outbox struct {
 // letter is a row on its way. Its sender waits until it is written, or it is that sender's turn to write what waits.
 type letter struct {
 	row        Row
+	may        func() bool // asked by whoever writes it, just before
 	done, turn chan struct{}
 	err        error // after done
 }
 
 // send writes one row, if it may still when its turn comes: [ErrLost] is that it may not, and nothing was sent. Another error may leave it open whether the row was, or will be, applied.
 func (o *outbox) send(ctx context.Context, row Row, may func() bool) error {
-	l := &letter{row: row, done: make(chan struct{}), turn: make(chan struct{})}
+	l := &letter{row: row, may: may, done: make(chan struct{}), turn: make(chan struct{})}
 	if o.enqueue(l) {
-		err := o.req.clock.Wait(ctx, ground.Forever, l.done, l.turn)
+		_ = o.req.clock.Wait(ctx, ground.Forever, l.done, l.turn)
 		switch {
 		case closed(l.done):
 			return l.err
-		case err != nil: // it may be under way
+		case ctx.Err() != nil: // it may be under way
 			o.withdraw(l)
-			return err
-		case !may():
-			o.withdraw(l)
-			return ErrLost
+			return context.Cause(ctx)
 		}
 	}
 	o.write(ctx, l)
@@ -57,7 +55,7 @@ func (o *outbox) enqueue(l *letter) bool {
 	return false
 }
 
-// withdraw takes a letter back that nobody has begun to send. If it was its turn, that is another's now.
+// withdraw takes a letter back that nobody has begun to send. If it was its sender's turn, that is another's now.
 func (o *outbox) withdraw(l *letter) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -76,15 +74,19 @@ func (o *outbox) write(ctx context.Context, l *letter) {
 	batch := append([]*letter{l}, o.queue[:n]...)
 	o.queue = slices.Delete(o.queue, 0, n)
 	o.mu.Unlock()
-	rows := make([]Row, len(batch))
-	for i, b := range batch {
-		rows[i] = b.row
+	var sent []*letter
+	var rows []Row
+	for _, b := range batch {
+		if b.err = ErrLost; b.may() { // not with mu held: it may end the work of a lease
+			sent, rows = append(sent, b), append(rows, b.row)
+		}
 	}
-	answers := o.req.put(ctx, rows...)
+	for i, err := range o.req.put(ctx, rows...) {
+		sent[i].err = err
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i, b := range batch {
-		b.err = answers[i]
+	for _, b := range batch {
 		close(b.done)
 	}
 	o.pass()

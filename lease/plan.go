@@ -58,7 +58,7 @@ func (p *plan) add(v *view, r shardRow, me, target string, busy, held bool, now 
 	case target != me:
 	case r.Owner == "" || r.Owner == me || v.owner(r.Owner, now, t.Expiry) == ownerDead:
 		p.take = append(p.take, id)
-	default:
+	case v.owner(r.Owner, now, t.Expiry) == ownerAlive:
 		p.await = true
 	}
 }

@@ -65,6 +65,7 @@ func (m *member) round(ctx context.Context, full bool) error {
 	if err := m.readHistory(ctx); err != nil {
 		return err
 	}
+	full = full || m.full.Load()
 	if err := m.readSessions(ctx); err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func (m *member) decodeSession(row Row) foundSession {
 	return f
 }
 
-// odd reports a corrupt row, once a version.
+// odd reports a row that is corrupt, or has something that this version does not know, once a version.
 func (m *member) odd(row Row, err error) {
 	m.mu.Lock()
 	known := m.corrupted[row.Key] == row.Version
@@ -142,6 +143,7 @@ func (m *member) readMembers(ctx context.Context, full bool) error {
 	if full {
 		after, stored = "", memberRow{}
 	}
+	listed := m.req.stamp()
 	rows := make(map[string]memberRow)
 	for row, err := range m.req.list(ctx, m.keys.members(), after) {
 		if err != nil {
@@ -165,6 +167,7 @@ func (m *member) readMembers(ctx context.Context, full bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.view.membersRead(rows, full, own)
+	m.view.joined = max(m.view.joined, listed)
 	m.view.gather(m.clock.mono())
 	return nil
 }
@@ -177,6 +180,7 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 	if full {
 		after = ""
 	}
+	begun := m.req.stamp()
 	listed := make(map[string]uint64)
 	var rows []shardRow
 	for row, err := range m.req.list(ctx, m.keys.shards(), after) {
@@ -195,6 +199,7 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 		m.heard(r)
 		m.view.hint(r)
 	}
+	m.view.cursor = max(m.view.cursor, begun)
 	var dubious []string
 	if full {
 		dubious = m.view.dubious(listed, asked)
@@ -204,13 +209,17 @@ func (m *member) readShards(ctx context.Context, full bool) error {
 	return err
 }
 
-// decodeShard reports a row that it cannot read: that shard is left alone.
+// decodeShard reports a row that it cannot read: that shard is left alone. One whose request it does not know rests.
 func (m *member) decodeShard(row Row) (shardRow, bool) {
 	r, err := decodeShard(row)
 	if err != nil {
 		m.odd(row, err)
+		return r, false
 	}
-	return r, err == nil
+	if _, err := r.asked(); err != nil {
+		m.odd(row, err)
+	}
+	return r, true
 }
 
 // heard has a lease end that a listing shows to be another's. To be called with mu held.

@@ -69,6 +69,7 @@ type evidence struct {
 	parents map[string]parent // one of each shard that the row names as a parent
 	running bool              // the taker's process still runs work on the shard, of whatever session
 	history string            // of the store, if it tells
+	reset   uint64            // the highest generation of its parents
 }
 
 // verdict says why a row is not taken; "" is that it is.
@@ -117,6 +118,7 @@ func take(r shardRow, session, incarnation string, e evidence) (shardRow, verdic
 		epoch = max(epoch, p.epoch)
 	}
 	r.Owner, r.Epoch, r.Next = session, epoch+1, ""
+	r.Generation = max(r.Generation, e.reset) // its row may be from before its parents were reset, and it comes after them
 	return r, taken
 }
 

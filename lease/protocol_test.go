@@ -142,6 +142,9 @@ func TestNothingIsTakenWithoutItsEvidence(t *testing.T) {
 		hasEnded:     func(r *shardRow, _ *evidence) { r.State, r.Owner = ended, "" },
 		stillRunning: func(_ *shardRow, e *evidence) { e.running = true },
 		otherStream:  func(_ *shardRow, e *evidence) { e.app.Incarnation = "two" },
+		isWanted:     func(r *shardRow, _ *evidence) { r.Request = []byte(`{"do":"pause"}`) },
+		isPaused:     func(_ *shardRow, e *evidence) { e.app.Paused = true },
+		forgetful:    func(_ *shardRow, e *evidence) { e.history = "another" },
 		ownerLives:   func(_ *shardRow, e *evidence) { e.owner = ownerAlive },
 		parentsFirst: func(_ *shardRow, e *evidence) { e.parents["q"] = parent{parentOpen, 1} },
 	} {
@@ -152,15 +155,27 @@ func TestNothingIsTakenWithoutItsEvidence(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*shardRow, *evidence){
-		"the owner was not read":   func(_ *shardRow, e *evidence) { e.owner = ownerUnknown },
-		"a parent was not read":    func(_ *shardRow, e *evidence) { delete(e.parents, "p") },
-		"the application was not":  func(_ *shardRow, e *evidence) { e.app = appRow{} },
-		"a parent may still exist": func(_ *shardRow, e *evidence) { e.parents["q"] = parent{} },
+		"the owner was not read":             func(_ *shardRow, e *evidence) { e.owner = ownerUnknown },
+		"a parent was not read":              func(_ *shardRow, e *evidence) { delete(e.parents, "p") },
+		"the application was not":            func(_ *shardRow, e *evidence) { e.app = appRow{} },
+		"nobody can read what is asked":      func(r *shardRow, _ *evidence) { r.Request = []byte(`7`) },
+		"the store does not tell any longer": func(_ *shardRow, e *evidence) { e.app.History = "one" },
+		"a parent may still exist":           func(_ *shardRow, e *evidence) { e.parents["q"] = parent{} },
 	} {
 		r, e := owned()
 		change(&r, &e)
 		if next, why := take(r, "me", "one", e); why == taken {
 			t.Errorf("%s: taken as %+v", name, next)
+		}
+	}
+}
+
+func TestAGenerationDoesNotFallAlongALineage(t *testing.T) {
+	r, e := owned()
+	for reset, want := range map[uint64]uint64{0: 2, 1: 2, 2: 2, 3: 3} {
+		e.reset = reset
+		if next, why := take(r, "me", "one", e); why != taken || next.Generation != want {
+			t.Errorf("with parents in generation %d: %q, generation %d, want %d", reset, why, next.Generation, want)
 		}
 	}
 }

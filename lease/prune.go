@@ -159,40 +159,58 @@ const buried = 10
 // removable tells whether a session's row may be removed by another: it is dead for good.
 func removable(r sessionRow) bool { return r.version != 0 && r.State == dead }
 
-// clear removes the rows of sessions that are long dead and that no shard names, and of members without a session. A session that took part in nothing, for its process died before it
-// could, is marked as dead first.
+// clear removes the rows of sessions of this application that are long dead and that no shard names, and of members without a session. A session that took part in nothing, for
+// its process died before it could, is marked as dead first.
 func (m *member) clear(ctx context.Context) error {
 	now := m.clock.mono()
 	m.mu.Lock()
-	sessions, ghosts, strays := m.view.corpses(now, buried*m.cfg.Timing.Expiry)
-	again := make(map[string]bool)
-	var rows []Row
-	for _, name := range strays {
-		again[name] = true
-		if r := m.view.members[name]; m.strays[name] && r.version != 0 { // a listing may be old; two in a row are not
-			rows = append(rows, Row{Key: m.keys.member(name), Version: r.version})
-		}
-	}
-	m.strays = again
+	sessions, ghosts, strays := m.view.corpses(m.cfg.App, now, buried*m.cfg.Timing.Expiry)
 	m.mu.Unlock()
+	rows := make([]Row, 0, len(sessions)+len(strays))
 	for _, r := range sessions {
 		rows = append(rows, Row{Key: r.key, Version: r.version})
 	}
-	failed := m.killAll(ctx, ghosts)
-	for _, err := range m.req.remove(ctx, rows...) {
-		if err != nil && !errors.Is(err, ErrConflict) {
-			failed = errors.Join(failed, fmt.Errorf("lease: remove dead sessions: %w", err))
+	lost, err := m.lost(ctx, strays)
+	err = errors.Join(err, m.killAll(ctx, ghosts))
+	for _, r := range lost {
+		rows = append(rows, Row{Key: r.key, Version: r.version})
+	}
+	for _, failure := range m.req.remove(ctx, rows...) {
+		if failure != nil && !errors.Is(failure, ErrConflict) {
+			err = errors.Join(err, failure)
 		}
 	}
-	return failed
+	if err != nil {
+		return fmt.Errorf("lease: remove dead sessions: %w", err)
+	}
+	return nil
 }
 
-// corpses are the sessions that have been dead for so long and that no shard names, ghosts those that have stood still for so long without being marked as dead, and strays the members
-// whose session is dead or missing.
-func (v *view) corpses(now, long time.Duration) (sessions []sessionRow, ghosts, strays []string) {
+// lost are the members whose session is over, as a read says that is sent after the one that found the member: a session has its row before its member has.
+func (m *member) lost(ctx context.Context, names []string) ([]memberRow, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	if _, err := m.fetchSessions(ctx, names); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var rows []memberRow
+	for _, name := range names {
+		if r := m.view.members[name]; r.version != 0 && m.view.strays(name) {
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}
+
+// corpses are the sessions of an application that have been dead for so long and that no shard names, ghosts those that have stood still for so long without being marked as dead, and
+// strays the members whose session is over.
+func (v *view) corpses(app string, now, long time.Duration) (sessions []sessionRow, ghosts, strays []string) {
 	owners := v.owners()
 	for name, s := range v.sessions {
-		if still, _ := s.still(now-long, 0); !still || s.odd || owners[name] || v.takesPart(name) {
+		if still, _ := s.still(now-long, 0); !still || s.odd || owners[name] || v.takesPart(name) || s.row.app() != app {
 			continue
 		}
 		switch {
@@ -203,7 +221,7 @@ func (v *view) corpses(now, long time.Duration) (sessions []sessionRow, ghosts, 
 		}
 	}
 	for name := range v.members {
-		if s := v.sessions[name]; name != v.me && !owners[name] && (s == nil || !s.odd && (s.row.version == 0 || removable(s.row))) {
+		if name != v.me && !owners[name] && v.strays(name) {
 			strays = append(strays, name)
 		}
 	}
@@ -211,4 +229,10 @@ func (v *view) corpses(now, long time.Duration) (sessions []sessionRow, ghosts, 
 	slices.Sort(ghosts)
 	slices.Sort(strays)
 	return sessions, ghosts, strays
+}
+
+// strays tells whether a member's session is over, as far as is known.
+func (v *view) strays(name string) bool {
+	s := v.sessions[name]
+	return s == nil || !s.odd && (s.row.version == 0 || removable(s.row))
 }

@@ -20,6 +20,8 @@ type requests struct {
 	store Store
 	limit time.Duration
 	clock clock
+	// groups are those whose history counts.
+	groups []string
 }
 
 var errSlow = errors.New("the store did not answer in time")
@@ -64,11 +66,20 @@ func (r requests) history(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	history, err := h.History(ctx)
+	history, err := h.History(ctx, r.groups)
 	if err != nil {
 		return "", fmt.Errorf("lease: ask for the store's history: %w", err)
 	}
 	return history, nil
+}
+
+// stamp is the cursor that a change would get now, "" if the store's cursors are no instants.
+func (r requests) stamp() string {
+	s, stamps := r.store.(Stamper)
+	if !stamps {
+		return ""
+	}
+	return s.Stamp()
 }
 
 // put writes rows and gives one answer a row.

@@ -20,87 +20,191 @@ type Reset struct {
 	Held func(ctx context.Context, shard string) (bool, error)
 }
 
+// resetting is the reset that is under way, in the application's row: no two meet, and one that was broken off goes on in its generation.
+type resetting struct {
+	Generation uint64           `json:"generation"`
+	Start      checkpoint.Start `json:"start"`
+	Shards     []string         `json:"shards"` // none: all
+}
+
+func (r *resetting) String() string {
+	what := "all shards"
+	if len(r.Shards) > 0 {
+		what = fmt.Sprintf("shards %q", r.Shards)
+	}
+	return fmt.Sprintf("a reset of %s to %s, generation %d", what, r.Start, r.Generation)
+}
+
+func (r *resetting) same(other *resetting) bool {
+	return r.Start == other.Start && slices.Equal(r.Shards, other.Shards)
+}
+
+// opened is the application's row in which a reset is under way, and false if that one is already. highest is the highest generation of a shard.
+func opened(app appRow, want resetting, highest uint64) (next appRow, changed bool, err error) {
+	switch {
+	case app.Reset == nil:
+	case app.Reset.same(&want):
+		return app, false, nil
+	default:
+		return app, false, fmt.Errorf("%s is under way: call that again, with the same To and Shards, and let it end", app.Reset)
+	}
+	want.Generation = max(app.Generation, highest) + 1
+	app.Reset = &want
+	if len(want.Shards) == 0 {
+		app.Generation = want.Generation
+	}
+	return app, true, nil
+}
+
+// closed is the application's row without the reset to a generation, and false if that one is not under way.
+func (r appRow) closed(generation uint64) (next appRow, changed bool) {
+	if r.Reset == nil || r.Reset.Generation != generation {
+		return r, false
+	}
+	r.Reset = nil
+	return r, true
+}
+
 // Reset has shards processed again, in a new generation, in which sinks apply again what they applied before. It returns the generation. First every shard concerned is released, and taken by nobody; then the
-// descendants are reset, and then what they descend from, so that no child is read on while its parent is read again; at last all are let go. If it
-// ends in the middle the shards rest: call it again with the same To and Shards, and it goes on where it was, in the same generation.
+// descendants are reset, and then what they descend from, so that no child is read on while its parent is read again; at last all are let go, but for those that are paused by name. If it
+// ends in the middle the shards rest: call it again with the same To and Shards, and it goes on where it was, in the same generation. Until then another reset is refused.
 func (o Operator) Reset(ctx context.Context, what Reset) (generation uint64, err error) {
+	defer func() { err = o.failed("reset", err) }()
 	d, err := o.open(ctx)
 	if err != nil {
 		return 0, err
 	}
-	rows, err := d.shards(ctx)
+	rows, err := d.readable(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if err := what.check(rows); err != nil {
 		return 0, err
 	}
-	order, err := what.order(ctx, rows)
-	if err != nil {
+	if what.Held != nil {
+		what.Held = remembered(what.Held)
+	}
+	if _, err := what.order(ctx, rows); err != nil { // before anything is written
 		return 0, err
 	}
-	if generation, err = d.generation(ctx, rows, order, len(what.Shards) == 0); err != nil {
+	want := resetting{Start: what.To, Shards: slices.Sorted(slices.Values(what.Shards))}
+	want.Shards = slices.Compact(want.Shards)
+	if generation, err = d.beginReset(ctx, want, rows); err != nil {
 		return 0, err
 	}
-	asks := make(map[string]request, len(order))
-	for _, id := range order {
-		q := request{Do: askReset, Generation: generation}
-		if len(what.Shards) == 0 || slices.Contains(what.Shards, id) {
-			q.Start = what.To
-		}
-		asks[id] = q
-	}
-	steps := []struct {
-		what string
-		step func(id string, r shardRow) (shardRow, bool, error)
-		then func() error
-	}{
-		{"ask for", func(id string, r shardRow) (shardRow, bool, error) { return asking(r, asks[id]) }, func() error { return d.released(ctx, order) }},
-		{"reset", func(_ string, r shardRow) (shardRow, bool, error) { return reset(r) }, nil},
-		{"let go of", func(id string, r shardRow) (shardRow, bool, error) {
-			next, change := answered(r, asks[id])
-			return next, change, nil
-		}, nil},
-	}
-	for _, s := range steps {
-		for _, id := range order {
-			if _, err := d.updateShard(ctx, id, func(r shardRow) (shardRow, bool, error) {
-				next, change, err := s.step(id, r)
-				return next, change, refusal(err)
-			}); err != nil {
-				return generation, fmt.Errorf("lease: reset to generation %d: %s shard %s: %w", generation, s.what, id, err)
-			}
-		}
-		if s.then != nil {
-			if err := s.then(); err != nil {
-				return generation, fmt.Errorf("lease: reset to generation %d: %w", generation, err)
-			}
-		}
+	if err := d.reset(ctx, what, generation, rows); err != nil {
+		return generation, fmt.Errorf("to generation %d: %w: what was reached so far rests; call it again with the same To and Shards to have it go on", generation, err)
 	}
 	return generation, nil
-}
-
-// refusal marks the error of a pure step: another attempt has the same.
-func refusal(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", errRefused, err)
 }
 
 func (what Reset) check(rows map[string]shardRow) error {
 	switch kind := what.To.Kind(); {
 	case kind == checkpoint.StartLatest:
-		return errors.New("lease: Reset.To is LATEST, which is no place: give an instant")
+		return errors.New("Reset.To is LATEST, which is no place: give an instant")
 	case kind == checkpoint.StartAfter && len(what.Shards) != 1:
-		return fmt.Errorf("lease: Reset.To is %s, a place in one shard, and Reset.Shards has %d: name that shard", what.To, len(what.Shards))
+		return fmt.Errorf("Reset.To is %s, a place in one shard, and Reset.Shards has %d: name that shard", what.To, len(what.Shards))
+	}
+	if err := new(checkpoint.Start).UnmarshalText([]byte(what.To.String())); err != nil {
+		return fmt.Errorf("Reset.To cannot be stored: give another: %w", err)
 	}
 	for _, id := range what.Shards {
 		if rows[id].version == 0 {
-			return fmt.Errorf("lease: Reset.Shards: shard %q has no row", id)
+			return fmt.Errorf("Reset.Shards has %q, which has no row: Describe names those that there are", id)
 		}
 	}
 	return nil
+}
+
+// beginReset has the application's row say that a reset is under way, and gives its generation.
+func (d *desk) beginReset(ctx context.Context, want resetting, rows map[string]shardRow) (uint64, error) {
+	var highest uint64
+	for _, r := range rows {
+		highest = max(highest, r.Generation)
+	}
+	err := d.updateApp(ctx, func(r appRow) (appRow, bool, error) { return opened(r, want, highest) })
+	if err != nil {
+		return 0, err
+	}
+	return d.app.Reset.Generation, nil
+}
+
+// reset goes all the way, in steps that do nothing where they were done before.
+func (d *desk) reset(ctx context.Context, what Reset, generation uint64, rows map[string]shardRow) error {
+	ask := func(id string) request {
+		q := request{Do: askReset, Generation: generation}
+		if len(what.Shards) == 0 || slices.Contains(what.Shards, id) {
+			q.Start = what.To
+		}
+		return q
+	}
+	var order []string
+	for asked := map[string]bool{}; ; {
+		var err error
+		if order, err = what.order(ctx, rows); err != nil {
+			return err
+		}
+		news := slices.DeleteFunc(slices.Clone(order), func(id string) bool {
+			r := rows[id]
+			return asked[id] || r.Generation >= generation && !r.wanted()
+		})
+		if len(news) == 0 {
+			break
+		}
+		if err := d.each(ctx, "ask for", news, func(r shardRow) (shardRow, bool, error) { return asking(r, ask(r.ID)) }); err != nil {
+			return err
+		}
+		for _, id := range news {
+			asked[id] = true
+		}
+		if err := d.released(ctx, order, anybody); err != nil {
+			return err
+		}
+		if rows, err = d.readable(ctx); err != nil { // children that were made meanwhile are among them
+			return err
+		}
+	}
+	order = slices.DeleteFunc(order, func(id string) bool { r := rows[id]; return !r.wanted() })
+	if err := d.each(ctx, "reset", order, func(r shardRow) (shardRow, bool, error) { return reset(r, ask(r.ID)) }); err != nil {
+		return err
+	}
+	if err := d.each(ctx, "let go of", order, func(r shardRow) (shardRow, bool, error) { return answered(r, ask(r.ID)) }); err != nil {
+		return err
+	}
+	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
+		next, changed := r.closed(generation)
+		return next, changed, nil
+	})
+}
+
+// each updates shards' rows one after the other. One that is gone meanwhile was finished.
+func (d *desk) each(ctx context.Context, what string, ids []string, step func(shardRow) (shardRow, bool, error)) error {
+	for _, id := range ids {
+		if err := d.change(ctx, id, func(r shardRow) (shardRow, bool, error) {
+			if r.version == 0 {
+				return r, false, nil
+			}
+			return step(r)
+		}); err != nil {
+			return fmt.Errorf("%s shard %s: %w", what, id, err)
+		}
+	}
+	return nil
+}
+
+// remembered asks once for each shard: what is reset does not change meanwhile.
+func remembered(held func(context.Context, string) (bool, error)) func(context.Context, string) (bool, error) {
+	known := make(map[string]bool)
+	return func(ctx context.Context, id string) (bool, error) {
+		if is, ok := known[id]; ok {
+			return is, nil
+		}
+		is, err := held(ctx, id)
+		if err == nil {
+			known[id] = is
+		}
+		return is, err
+	}
 }
 
 // order is the shards that are reset, each after all its descendants.
@@ -131,8 +235,11 @@ func (what Reset) order(ctx context.Context, rows map[string]shardRow) ([]string
 		}
 		if what.Held != nil {
 			held, err := what.Held(ctx, id)
-			if err != nil || !held {
-				return err
+			if err != nil {
+				return fmt.Errorf("ask whether the service holds shard %s: %w", id, err)
+			}
+			if !held {
+				return nil
 			}
 		}
 		order = append(order, id)
@@ -140,34 +247,8 @@ func (what Reset) order(ctx context.Context, rows map[string]shardRow) ([]string
 	}
 	for _, id := range roots {
 		if err := visit(id); err != nil {
-			return nil, fmt.Errorf("lease: reset: ask whether the service holds shard: %w", err)
+			return nil, err
 		}
 	}
 	return order, nil
-}
-
-// generation is the one that a reset raises to: that of a reset that is under way on these shards, or the next. The application's own is raised with it if all shards are reset.
-func (d *desk) generation(ctx context.Context, rows map[string]shardRow, order []string, all bool) (uint64, error) {
-	next := d.app.Generation + 1
-	for _, r := range rows {
-		next = max(next, r.Generation+1)
-	}
-	for _, id := range order {
-		r := rows[id]
-		q, err := r.asked()
-		if err != nil {
-			return 0, err
-		}
-		if q.Do == askReset {
-			next = q.Generation
-		}
-	}
-	if !all {
-		return next, nil
-	}
-	return next, d.updateApp(ctx, func(r appRow) (appRow, bool) {
-		was := r.Generation
-		r.Generation = max(r.Generation, next)
-		return r, was < next
-	})
 }

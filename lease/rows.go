@@ -58,6 +58,15 @@ func (r *sessionRow) fields() []field {
 
 func (r *sessionRow) encode() []byte { return encodeFields(r.fields(), r.others) }
 
+// app is the application whose workers remove the row when the session is dead, "" if it does not say.
+func (r *sessionRow) app() string {
+	var meta map[string]string
+	if json.Unmarshal(r.Meta, &meta) != nil {
+		return "" // it is for people, and may be anything
+	}
+	return meta[sessionApp]
+}
+
 // patience is how long the heartbeat must stand still for a worker whose own expiry is given: workers with another Timing may run in the same
 // application while it is being changed, and each relies on its own.
 func (r *sessionRow) patience(expiry time.Duration) time.Duration {
@@ -105,7 +114,7 @@ func decodeMember(row Row) (memberRow, error) {
 	r := memberRow{head: headOf(row)}
 	var err error
 	if r.others, err = decodeFields(row, r.fields()); err != nil {
-		return r, corrupt(row.Key, err)
+		return memberRow{head: headOf(row)}, corrupt(row.Key, err) // which says nothing, and takes part all the same
 	}
 	return r, nil
 }
@@ -150,6 +159,14 @@ func (r *shardRow) fields() []field {
 }
 
 func (r *shardRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+
+// row is r to be written: listed if others shall hear of it.
+func (r *shardRow) row(listed bool) Row {
+	if listed {
+		return r.listed(r.encode())
+	}
+	return r.quietly(r.encode())
+}
 
 func decodeShard(row Row) (shardRow, error) {
 	r := shardRow{head: headOf(row)}
@@ -207,6 +224,7 @@ type appRow struct {
 	Claims      uint64 // rises when Lister says that it is still there
 	Listed      bool   // every shard of a first complete listing has its row
 	History     string // of the store, if it tells: another one may have forgotten what this one acknowledged
+	Reset       *resetting
 
 	others unknown
 }
@@ -214,7 +232,7 @@ type appRow struct {
 func (r *appRow) fields() []field {
 	return []field{
 		{"stream", &r.Stream}, {"incarnation", &r.Incarnation}, {"generation", &r.Generation}, {"floor", &r.Floor}, {"start", &r.Start},
-		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed}, {"history", &r.History},
+		{"paused", &r.Paused}, {"lister", &r.Lister}, {"claims", &r.Claims}, {"listed", &r.Listed}, {"history", &r.History}, {"reset", &r.Reset},
 	}
 }
 

@@ -80,6 +80,11 @@ func TestFieldsOfANewerVersionSurviveARewrite(t *testing.T) {
 			r.HB++
 			return r.encode(), err
 		},
+		"member": func() ([]byte, error) {
+			r, err := decodeMember(extended((&memberRow{Worker: "w"}).encode()))
+			r.Drain = true
+			return r.encode(), err
+		},
 		"application": func() ([]byte, error) {
 			r, err := decodeApp(extended((&appRow{Stream: "s"}).encode()))
 			r.Claims++
@@ -122,7 +127,10 @@ func TestCorruptRowsAreNamed(t *testing.T) {
 		`{"state":"A"}`:                                 sessionError,
 		`{"state":"X","hb":1}`:                          sessionError,
 		`{"state":"A","hb":"1"}`:                        sessionError,
+		`{"stuck":"a"}`:                                 memberError,
+		`{"byWeight":1}`:                                memberError,
 		`{"incarnation":"x"}`:                           appError,
+		`{"stream":"x","reset":7}`:                      appError,
 		`{"stream":"x","floor":9223372036854775807}`:    appError,
 		`{"stream":"x","start":"AT noon"}`:              appError,
 	} {
@@ -138,6 +146,7 @@ func TestCorruptRowsAreNamed(t *testing.T) {
 
 func shardError(r Row) error   { _, err := decodeShard(r); return err }
 func sessionError(r Row) error { _, err := decodeSession(r); return err }
+func memberError(r Row) error  { _, err := decodeMember(r); return err }
 func appError(r Row) error     { _, err := decodeApp(r); return err }
 
 func FuzzShardRow(f *testing.F) {
@@ -152,8 +161,14 @@ func FuzzSessionRow(f *testing.F) {
 	fuzzRow(f, decodeSession, (*sessionRow).encode)
 }
 
+func FuzzMemberRow(f *testing.F) {
+	f.Add([]byte(`{"worker":"w","zone":"eu-west-1a","byWeight":true,"stuck":["a","b"],"drain":true,"new":{}}`))
+	f.Add([]byte(`{"stuck":null}`))
+	fuzzRow(f, decodeMember, (*memberRow).encode)
+}
+
 func FuzzApplicationRow(f *testing.F) {
-	f.Add([]byte(`{"stream":"s","incarnation":"i","generation":1,"floor":2,"start":"LATEST","paused":true,"lister":"l","claims":3,"listed":true}`))
+	f.Add([]byte(`{"stream":"s","incarnation":"i","generation":1,"floor":2,"start":"LATEST","paused":true,"lister":"l","claims":3,"listed":true,"history":"h","reset":{"generation":2,"start":"AT 2026-01-02T03:04:05Z","shards":["a"]}}`))
 	fuzzRow(f, decodeApp, (*appRow).encode)
 }
 

@@ -29,6 +29,8 @@ type session struct {
 	report func(error)
 	// steady tells whether this worker does its part. Only then it heartbeats: one that takes nothing must die.
 	steady func(now time.Duration) bool
+	// confirm is asked after a heartbeat was acknowledged, and before it counts.
+	confirm func(ctx context.Context) error
 
 	since atomic.Pointer[instant] // first sending of the last acknowledged heartbeat
 	over  atomic.Bool
@@ -42,8 +44,11 @@ type session struct {
 	beats beats
 }
 
+// sessionApp is where a session's row says of which application it is: that one's workers remove it when it is dead.
+const sessionApp = "app"
+
 // newSession makes a name of harmless bytes: it is part of keys.
-func newSession(worker string, req requests, t Timing, c clock) *session {
+func newSession(app, worker string, req requests, t Timing, c clock) *session {
 	var random [16]byte
 	c.Fill(random[:])
 	name := url.PathEscape(worker) + "-" + hex.EncodeToString(random[:])
@@ -51,7 +56,7 @@ func newSession(worker string, req requests, t Timing, c clock) *session {
 		name: name, req: req, out: &outbox{req: req}, timing: t, clock: c, beat: newWake(), acked: newWake(),
 		row: sessionRow{
 			head: head{key: sessionKey(name)}, State: alive, Expiry: t.Expiry.Milliseconds(),
-			Meta: appendJSON(nil, map[string]string{"worker": worker, "started": time.Unix(0, int64(c.Now().Wall)).UTC().Format(time.RFC3339)}),
+			Meta: appendJSON(nil, map[string]string{sessionApp: app, "worker": worker, "started": time.Unix(0, int64(c.Now().Wall)).UTC().Format(time.RFC3339)}),
 		},
 	}
 }
@@ -153,8 +158,8 @@ func (s *session) send(ctx context.Context) error {
 	err := s.req.put(ctx, next.quietly(next.encode()))[0]
 	if err == nil {
 		next.version++
-		s.acknowledge(next)
-		return nil
+		s.row = next
+		return s.acknowledge(ctx, next)
 	}
 	stored, lookErr := s.look(ctx)
 	switch {
@@ -166,20 +171,26 @@ func (s *session) send(ctx context.Context) error {
 		return errOver
 	}
 	moved := stored.HB > s.beats.acked
-	s.acknowledge(stored)
+	s.row = stored
+	if err := s.acknowledge(ctx, stored); err != nil {
+		return err
+	}
 	if moved && stored.HB == s.beats.sent {
 		return nil
 	}
 	return err
 }
 
-// acknowledge notes that a heartbeat of this session is stored.
-func (s *session) acknowledge(stored sessionRow) {
-	s.row = stored
+// acknowledge notes that a heartbeat of this session is stored, if that counts.
+func (s *session) acknowledge(ctx context.Context, stored sessionRow) error {
+	if err := s.confirm(ctx); err != nil {
+		return err
+	}
 	if since, known := s.beats.ack(stored.HB); known {
 		s.since.Store(&since)
 		s.acked.poke()
 	}
+	return nil
 }
 
 // watch calls lapsed each time the session stops being valid, until ctx ends. The wall clock may jump, so it looks at least once a heartbeat.

@@ -54,3 +54,10 @@ type Store interface {
 	// Delete removes each row under the same condition and with the same answers; Cursor and Value are ignored. Deleting a row with Version 0 is a conflict if it exists.
 	Delete(ctx context.Context, rows []Row) []error
 }
+
+// Stamper is a [Store] whose cursors are instants, stamped by its callers' clocks: a listing by cursor reaches back by what these may differ, and so yields again, at
+// every call, what changed shortly before the last change. With Stamp a caller can go on from when it listed last instead.
+type Stamper interface {
+	// Stamp is the cursor that a change would get now.
+	Stamp() string
+}

@@ -176,15 +176,20 @@ func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
 	v.members[v.me] = own
 }
 
-// historyRead takes in the store's history. With another one nothing counts that was seen before: the store may have forgotten heartbeats, takes and deaths.
-func (v *view) historyRead(history string, now time.Duration) {
+// historyRead takes in the store's history, and tells whether it is another one. Then nothing counts that was seen before: the store may have forgotten heartbeats, takes and deaths, and
+// counts versions and cursors anew from before.
+func (v *view) historyRead(history string, now time.Duration) bool {
 	if history == v.history {
-		return
+		return false
 	}
 	v.history, v.historyAt = history, now
+	v.cursor = ""
+	clear(v.shards)
 	for _, s := range v.sessions {
 		s.since = now
+		s.row.version = min(s.row.version, 1)
 	}
+	return true
 }
 
 // forgetful tells whether the store may have forgotten who owns what, and since this worker saw so the longest expiry of a session has not passed. due is when it will have.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/runnelhq/runnel/lease"
 )
@@ -23,12 +24,16 @@ type wire struct {
 	fault    func(op string, row lease.Row) fault
 	late     []func() // writes that were given up and are not applied yet
 	requests int
-	noGet    string              // reads of this kind of row fail
-	gets     map[string]int      // when each key was last read, by the count of requests
-	took     func(row lease.Row) // told of each write before it is sent
-	noList   bool                // listings fail
-	alone    bool                // listings of members and sessions leave out all but its own
-	self     string              // the name of its worker
+	latency  time.Duration         // of each call
+	calls    []int                 // how many shards each Put had
+	lists    map[string]int        // listings, by group
+	noGet    string                // reads of this kind of row fail
+	gets     map[string]int        // when each key was last read, by the count of requests
+	took     func(row lease.Row)   // told of each write before it is sent
+	noList   bool                  // listings fail
+	alone    bool                  // listings of members and sessions leave out all but its own
+	self     string                // the name of its worker
+	hide     func(key string) bool // what listings leave out
 }
 
 // fault is what happens to the write of one row.
@@ -42,6 +47,7 @@ const (
 	delayed          // not applied now but when the test says so, and the answer is an error
 	duplicated       // applied, and once more when the test says so
 	throttled        // not applied, and the answer says so at once
+	stuck            // not applied, and no answer before the call ends
 )
 
 var (
@@ -51,7 +57,7 @@ var (
 )
 
 func newWire(s lease.Store, self string) *wire {
-	return &wire{store: s, self: self, writes: make(map[string]int), gets: make(map[string]int)}
+	return &wire{store: s, self: self, writes: make(map[string]int), gets: make(map[string]int), lists: make(map[string]int)}
 }
 
 func (w *wire) set(f func()) {
@@ -112,9 +118,14 @@ func (w *wire) written(kind string) int {
 
 func (w *wire) enter(ctx context.Context) error {
 	w.mu.Lock()
-	hanging, failing := w.hanging, w.failing
+	hanging, failing, latency := w.hanging, w.failing, w.latency
 	w.requests++
 	w.mu.Unlock()
+	if latency > 0 {
+		timer := time.NewTimer(latency)
+		defer timer.Stop()
+		<-timer.C
+	}
 	if hanging != nil {
 		select {
 		case <-hanging:
@@ -155,6 +166,7 @@ func (w *wire) List(ctx context.Context, group, after string) iter.Seq2[lease.Ro
 			return
 		}
 		w.mu.Lock()
+		w.lists[group]++
 		noList := w.noList
 		w.mu.Unlock()
 		if noList {
@@ -165,11 +177,20 @@ func (w *wire) List(ctx context.Context, group, after string) iter.Seq2[lease.Ro
 			if w.alone && kind(row.Key) != "S" && !strings.Contains(row.Key, w.self) {
 				continue
 			}
+			if w.hides(row.Key) {
+				continue
+			}
 			if !yield(row, err) {
 				return
 			}
 		}
 	}
+}
+
+func (w *wire) hides(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hide != nil && w.hide(key)
 }
 
 func (w *wire) Put(ctx context.Context, rows []lease.Row) []error {
@@ -183,8 +204,11 @@ func (w *wire) Delete(ctx context.Context, rows []lease.Row) []error {
 func (w *wire) each(ctx context.Context, op string, rows []lease.Row, do func(context.Context, []lease.Row) []error) []error {
 	entered := w.enter(ctx)
 	errs := make([]error, len(rows))
+	if n := len(rows); op == "put" && n > 0 && kind(rows[0].Key) == "S" {
+		w.set(func() { w.calls = append(w.calls, n) })
+	}
 	for i, row := range rows {
-		if errs[i] = entered; entered == nil {
+		if errs[i] = errors.Join(entered, ctx.Err()); errs[i] == nil {
 			errs[i] = w.one(ctx, op, row, do)
 		}
 	}
@@ -218,6 +242,9 @@ func (w *wire) one(ctx context.Context, op string, row lease.Row, do func(contex
 		return errFailed
 	case throttled:
 		return errThrottled
+	case stuck:
+		<-ctx.Done()
+		return context.Cause(ctx)
 	case delayed:
 		later()
 		return fmt.Errorf("%w: %w", errLost, context.DeadlineExceeded)

@@ -49,10 +49,11 @@ const setupPatience = time.Minute
 
 func newWorker(cfg Config, c clock) *worker {
 	w := &worker{
-		cfg: cfg, req: requests{cfg.Store, cfg.Timing.Request, c}, keys: keys{cfg.App, cfg.Incarnation}, clock: c, working: c.Group(),
+		cfg: cfg, keys: keys{cfg.App, cfg.Incarnation}, clock: c, working: c.Group(),
 		log:   cfg.Logger.With("app", cfg.App),
 		works: make(map[string]*work), holds: make(map[string]hold),
 	}
+	w.req = requests{cfg.Store, cfg.Timing.Request, c, w.keys.groups()}
 	w.gone = newInquiry(cfg.Gone, cfg.Timing.List, w.clock, w.report)
 	return w
 }

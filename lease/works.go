@@ -7,11 +7,12 @@ import (
 	"github.com/runnelhq/runnel/internal/backoff"
 )
 
-// begin has work done on a shard that was just taken, unless the session stopped being valid meanwhile: then the row is taken again, or freed, later.
-func (m *member) begin(ctx context.Context, row shardRow) {
+// begin has work done on a shard that was just taken, unless the session stopped being valid meanwhile, or the store has another history than the one in which it was taken: then the
+// row is taken again, or freed, later.
+func (m *member) begin(ctx context.Context, row shardRow, history string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.s.valid() {
+	if !m.s.valid() || m.history != history {
 		return
 	}
 	workCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))

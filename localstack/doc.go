@@ -14,6 +14,8 @@
 // [ErrMissing]. Nothing listens outside loopback, ports are chosen at random, and Close ends exactly what was
 // started and removes its files. The parts of a process that dies without Close die with it.
 //
+// [StartDynamoDB] and [StartRedis] start a server of a test's own. RUNNEL_REDIS, a URL, names one that is used instead.
+//
 // A program of another module needs the parts too: run "make engines" in a clone of runnel, and set RUNNEL_CACHE to the
 // .cache of that clone.
 //

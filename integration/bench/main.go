@@ -45,6 +45,7 @@ var parts = map[string]func(context.Context, options, *report) error{
 	"pause":   pauses,
 	"start":   starts,
 	"leases":  leaseTraffic,
+	"fleets":  fleets,
 }
 
 func bench(args []string, out io.Writer) error {

@@ -17,7 +17,7 @@ func TestEveryFieldIsExplained(t *testing.T) {
 	structs := []struct{ dir, name string }{
 		{"consumer", "Config"}, {"consumer", "Batch"}, {"consumer", "Failure"}, {"consumer", "Flow"}, {"consumer", "Stop"}, {"consumer", "Balance"}, {"lease", "Timing"},
 		{"consumer/kinesissource", "Config"}, {"consumer/ddbsource", "Config"}, {"consumer/filesource", "Config"},
-		{"lease/ddblease", "Config"}, {"lease/sqllease", "Config"},
+		{"lease/ddblease", "Config"}, {"lease/sqllease", "Config"}, {"lease/redislease", "Config"},
 	}
 	sections := strings.Split(read(t, tuning), "\n## ")
 	for _, s := range structs {

@@ -19,6 +19,9 @@ func stamp() string {
 	return fmt.Sprintf("%s-%08x", time.Now().UTC().Format(stampLayout), rand.Uint32())
 }
 
+// Stamp is the cursor that a change would get now: see [lease.Stamper].
+func (s *Store) Stamp() string { return stamp() }
+
 // since is the instant from which the index is read for the changes after a cursor, as a cursor sorts. A cursor of the future, stamped by a clock
 // that runs ahead, must not hide what writers with better clocks do. For a cursor that is no stamp it is "", before every change.
 func since(after string) string {

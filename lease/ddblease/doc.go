@@ -53,11 +53,23 @@
 // Sources: "Managing settings on DynamoDB provisioned capacity tables", "Using Global Secondary Indexes in DynamoDB", section "Provisioned throughput
 // considerations", in the Amazon DynamoDB Developer Guide.
 //
+// # Limits
+//
+// A partition key carries 1,000 write units and 3,000 read units a second, and the rows of all sessions have one, W/. Each worker writes its row there once a heartbeat, and
+// lists them all once a poll, at half a read unit for each 4 KB. With rows of 300 bytes and the default of 2 s for both, a hundred workers take
+// 50 write units and 200 read units a second; reads reach the limit at some 400 workers on one table, writes at 2,000. For more, use a table for each application, or a longer
+// Timing.Poll. Source: "Best practices for designing and using partition keys effectively in DynamoDB", in the same guide.
+//
 // # Errors
 //
-// Throttled and failed requests are retried by the client's own retryer, with back-off and jitter, until it gives up or ctx ends. So
-// [lease.ErrConflict] is ambiguous here: a write that was applied, whose answer was lost and that the client sent again, meets its own version. Read
-// the row to know. Keys that a BatchGetItem left unprocessed are asked for again until ctx ends.
+// Throttled and failed requests are retried by the client's own retryer, with back-off and jitter, until it gives up or ctx ends. The SDK's default makes three
+// attempts and waits up to 2 s and then 4 s between them, so that of the 2 s of Timing.Request the first wait takes half on average: a call that is throttled twice mostly
+// fails, and package lease tries again at the next heartbeat, poll or checkpoint. After about a hundred retries that came to nothing the default retryer stops to retry until requests
+// succeed again; calls then fail at once. A client for leases alone can be given a retryer with shorter waits, as Backoff of retry.StandardOptions.
+//
+// [lease.ErrConflict] is ambiguous here: a write that was applied, whose answer was lost and that the client sent again, meets its own version. A Put with an empty cursor
+// recognises itself by its stamp, and is done; for one that keeps its cursor, and for a Delete, read the row to know. Keys that a BatchGetItem left unprocessed
+// are asked for again until ctx ends.
 //
 // # Clocks
 //

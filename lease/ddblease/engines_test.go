@@ -52,7 +52,29 @@ func newStore(t *testing.T) (*ddblease.Store, string) {
 }
 
 func TestStoreConforms(t *testing.T) {
-	leasetest.Run(t, func(t *testing.T) lease.Store { return ddblease.New(stack.DynamoDB(), newTable(t), nil) })
+	leasetest.Suite{
+		New: func(t *testing.T) lease.Store { return ddblease.New(stack.DynamoDB(), newTable(t), nil) },
+		Faulty: func(t *testing.T) leasetest.Faulty {
+			direct, table := newStore(t)
+			var line *leasetest.Transport
+			clients := stack.Through(func(next http.RoundTripper) http.RoundTripper {
+				line = leasetest.NewTransport(next, throttled)
+				return line
+			})
+			store := ddblease.New(clients.DynamoDB(), table, nil)
+			return leasetest.Faulty{Store: store, Direct: direct, Line: line}
+		},
+	}.Run(t)
+}
+
+// throttled is the answer of a service that is asked too much.
+func throttled(r *http.Request) *http.Response {
+	return &http.Response{
+		StatusCode: http.StatusBadRequest,
+		Header:     http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+		Body:       io.NopCloser(strings.NewReader(`{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"too many"}`)),
+		Request:    r,
+	}
 }
 
 // Several clients, as several processes have them, make one table.
@@ -114,36 +136,42 @@ func TestACorruptRowSaysSo(t *testing.T) {
 	}
 }
 
-// Hazard 17, with the real service: the write is applied, its answer is lost, the client sends it again.
-func TestHazard17ALostAnswerIsResolvedByReading(t *testing.T) {
+// Hazard 17, with the real service: the write is applied, its answer is lost, the client sends it again. One that was stamped recognises itself; of one that kept its cursor the caller
+// learns by reading.
+func TestHazard17ALostAnswerIsResolvedByItsStampOrByReading(t *testing.T) {
 	s, name := newStore(t)
-	row := lease.Row{Key: "a/row", Value: []byte(`{"owner":"me"}`)}
-	var lost atomic.Int64
+	var sent atomic.Int64
 	losing := stack.Through(func(next http.RoundTripper) http.RoundTripper {
+		line := leasetest.NewTransport(next, nil)
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
-			resp, err := next.RoundTrip(r)
-			if err != nil || !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".PutItem") || lost.Add(1) > 1 {
-				return resp, err
+			line.Set(leasetest.None)
+			if sent.Add(1)%2 == 1 {
+				line.Set(leasetest.Lost)
 			}
-			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-				t.Error(err)
-			}
-			if err := resp.Body.Close(); err != nil {
-				t.Error(err)
-			}
-			return nil, io.ErrUnexpectedEOF
+			return line.RoundTrip(r)
 		})
 	})
-	errs := ddblease.New(losing.DynamoDB(), name, nil).Put(t.Context(), []lease.Row{row})
-	if len(errs) != 1 || !errors.Is(errs[0], lease.ErrConflict) || !strings.Contains(errs[0].Error(), "it has version 1") {
-		t.Fatalf("%v; want lease.ErrConflict and the version that was written", errs)
-	}
-	if lost.Load() != 2 {
-		t.Fatalf("%d sendings; want two", lost.Load())
+	store := ddblease.New(losing.DynamoDB(), name, nil)
+	row := lease.Row{Key: "a/row", Value: []byte(`{"owner":"me"}`)}
+	if errs := store.Put(t.Context(), []lease.Row{row}); errs != nil {
+		t.Errorf("stamped: %v; want nil, for the stored item is the one that was sent", errs)
 	}
 	rows, err := s.Get(t.Context(), []string{row.Key})
 	if err != nil || rows[0].Version != 1 || string(rows[0].Value) != string(row.Value) {
 		t.Fatalf("%+v, %v; want the row as it was sent", rows, err)
+	}
+	kept := rows[0]
+	kept.Value = []byte(`{"owner":"me","position":1}`)
+	errs := store.Put(t.Context(), []lease.Row{kept})
+	if len(errs) != 1 || !errors.Is(errs[0], lease.ErrConflict) || !strings.Contains(errs[0].Error(), "it has version 2") {
+		t.Errorf("kept: %v; want lease.ErrConflict and the version that was written", errs)
+	}
+	if n := sent.Load(); n != 4 {
+		t.Errorf("%d sendings; want two of each write", n)
+	}
+	rows, err = s.Get(t.Context(), []string{row.Key})
+	if err != nil || rows[0].Version != 2 || string(rows[0].Value) != string(kept.Value) {
+		t.Errorf("%+v, %v; want the row as it was sent", rows, err)
 	}
 }
 

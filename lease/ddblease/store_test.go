@@ -2,6 +2,7 @@ package ddblease
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -96,8 +97,8 @@ func TestAConflictNamesKeyAndVersions(t *testing.T) {
 	}
 }
 
-// Hazard 17: the write was applied, its answer was lost, and the client's retry meets its own version. To say more than ErrConflict would be
-// to assume: the caller reads the row.
+// Hazard 17: the write was applied, its answer was lost, and the client's retry meets its own version. Its cursor is one that others write too: to say more than ErrConflict would be
+// to assume, and the caller reads the row.
 func TestHazard17ALostAnswerIsAConflictAfterTheRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, sent := storeOn(in(
@@ -112,6 +113,44 @@ func TestHazard17ALostAnswerIsAConflictAfterTheRetry(t *testing.T) {
 			t.Fatalf("sent %v; want the same request twice", got)
 		}
 	})
+}
+
+// The stamp of a write is its own. Whoever meets it again has met the first sending of the same request.
+func TestHazard17AStampedWriteRecognisesItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(item map[string]any)
+		want   error
+	}{
+		"itself":             {func(map[string]any) {}, nil},
+		"another's stamp":    {func(item map[string]any) { item["c"] = map[string]any{"S": stamp()} }, lease.ErrConflict},
+		"another's value":    {func(item map[string]any) { item["b"] = map[string]any{"S": `{}`} }, lease.ErrConflict},
+		"a later version":    {func(item map[string]any) { item["v"] = map[string]any{"N": "9"} }, lease.ErrConflict},
+		"a further addition": {func(item map[string]any) { item["x"] = map[string]any{"S": "x"} }, lease.ErrConflict},
+		"no item":            {func(item map[string]any) { clear(item) }, lease.ErrConflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				s, _ := storeOn(func(r request) reply {
+					if sent++; sent == 1 {
+						return reply{lost: io.ErrUnexpectedEOF}
+					}
+					item := r.in["Item"].(map[string]any)
+					c.change(item)
+					body, err := json.Marshal(map[string]any{"message": "The conditional request failed", "Item": item})
+					if err != nil {
+						t.Error(err)
+					}
+					return reply{code: "ConditionalCheckFailedException", body: string(body)}
+				}, nil)
+				stamped := row(7)
+				stamped.Cursor = ""
+				if err := errors.Join(s.Put(t.Context(), []lease.Row{stamped})...); !errors.Is(err, c.want) {
+					t.Errorf("%v; want %v", err, c.want)
+				}
+			})
+		})
+	}
 }
 
 func TestAnAnswerThatStaysLostIsNoConflict(t *testing.T) {
@@ -140,6 +179,45 @@ func TestHazard22AThrottledRequestIsRetriedAfterAWait(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the package says of the SDK's default retryer: the first wait is up to 2 s, the second up to 4 s, and there is no third.
+func TestHazard22TheDefaultRetryerWaitsForSeconds(t *testing.T) {
+	throttled := reply{code: "ProvisionedThroughputExceededException"}
+	for retries, limit := range []time.Duration{0, 2 * time.Second, 6 * time.Second} {
+		var longest time.Duration
+		for range 50 {
+			synctest.Test(t, func(t *testing.T) {
+				s, sent := storeOn(in(append(slices.Repeat([]reply{throttled}, retries), reply{})...), nil)
+				begun := time.Now()
+				if errs := s.Put(t.Context(), []lease.Row{row(7)}); errs != nil || len(sent.ops()) != retries+1 {
+					t.Errorf("%v after %d sendings; want it written by the one that is not throttled", errs, len(sent.ops()))
+				}
+				longest = max(longest, time.Since(begun))
+			})
+		}
+		if longest > limit || longest < limit/2 {
+			t.Errorf("%d retries take up to %v; want up to %v", retries, longest, limit)
+		}
+	}
+}
+
+func TestHazard22TheDefaultRetryerStopsToRetryAfterAHundred(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, sent := storeOn(in(reply{code: "ProvisionedThroughputExceededException"}), nil)
+		for range 50 {
+			if errs := s.Put(t.Context(), []lease.Row{row(7)}); len(errs) != 1 || errors.Is(errs[0], lease.ErrConflict) {
+				t.Fatalf("%v; want an error that is no conflict", errs)
+			}
+		}
+		if n := len(sent.ops()); n != 150 {
+			t.Fatalf("%d sendings of 50 calls; want three of each", n)
+		}
+		begun := time.Now()
+		if errs := s.Put(t.Context(), []lease.Row{row(7)}); errs == nil || time.Since(begun) != 0 || len(sent.ops()) != 151 {
+			t.Errorf("%v after %v and %d sendings; want an error at once", errs, time.Since(begun), len(sent.ops())-150)
+		}
+	})
 }
 
 func TestHazard22AThrottledStoreKeepsTheDeadline(t *testing.T) {

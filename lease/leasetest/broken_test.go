@@ -14,7 +14,7 @@ var errBroken = errors.New("broken on purpose")
 
 // faulty is a store whose methods may be replaced.
 type faulty struct {
-	*memlease.Store
+	lease.Store
 	setup  func(context.Context) error
 	get    func(context.Context, []string) ([]lease.Row, error)
 	list   func(context.Context, string, string) iter.Seq2[lease.Row, error]
@@ -58,7 +58,7 @@ func (f *faulty) Delete(ctx context.Context, rows []lease.Row) []error {
 }
 
 // current gives rows the versions that are stored.
-func current(ctx context.Context, s *memlease.Store, rows []lease.Row) []lease.Row {
+func current(ctx context.Context, s lease.Store, rows []lease.Row) []lease.Row {
 	stored, _ := s.Get(ctx, keysOf(rows))
 	rows = slices.Clone(rows)
 	for i := range rows {
@@ -67,9 +67,35 @@ func current(ctx context.Context, s *memlease.Store, rows []lease.Row) []lease.R
 	return rows
 }
 
-// broken is a store with one fault, and the cases that must see it.
+// broken is a service with one fault, and the cases that must see it.
 type broken struct {
 	name     string
 	caughtBy []string
 	make     func(*memlease.Store) lease.Store
+}
+
+// brokenClient is what has a fault at this end of a line, and the cases that must see it.
+type brokenClient struct {
+	name     string
+	caughtBy []string
+	make     func(*wire) lease.Store
+}
+
+// subject is a store that is tested, sound if it has neither function.
+type subject struct {
+	name     string
+	caughtBy []string
+	service  func(*memlease.Store) lease.Store
+	client   func(*wire) lease.Store
+}
+
+// subjects are all the broken ones.
+func subjects() (all []subject) {
+	for _, b := range slices.Concat(brokenWriters, brokenReaders, brokenRacers, brokenUnderRaces, brokenListers, brokenWhenCancelled) {
+		all = append(all, subject{b.name, b.caughtBy, b.make, nil})
+	}
+	for _, b := range slices.Concat(brokenClients, brokenUnderFaults) {
+		all = append(all, subject{b.name, b.caughtBy, nil, b.make})
+	}
+	return all
 }

@@ -3,7 +3,6 @@ package leasetest
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,43 +37,69 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// faults runs one case on a store, in virtual time, and returns what it found.
-func faults(t *testing.T, name string, newStore func() lease.Store) (found []string) {
+// found runs one case on a store, in virtual time, and returns what it found.
+func found(t *testing.T, name string, b subject) (faults []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		for _, c := range cases {
-			if c.name != name {
-				continue
-			}
-			r := &recorder{T: t}
-			var wg sync.WaitGroup
-			wg.Go(func() { c.run(newScene(r, newStore())) })
-			wg.Wait()
-			found = r.faults
-			return
+		var service lease.Store = memlease.New()
+		if b.service != nil {
+			service = b.service(memlease.New())
 		}
-		t.Fatalf("no case is called %q", name)
+		r := &recorder{T: t}
+		run := func() { t.Errorf("no case is called %q", name) }
+		for _, p := range promises {
+			if p.name == name {
+				run = func() { p.run(newScene(r, service)) }
+			}
+		}
+		for _, p := range faultPromises {
+			if p.name == name {
+				w := &wire{service: service}
+				f := Faulty{Store: w, Direct: service, Line: w}
+				if b.client != nil {
+					f.Store = b.client(w)
+				}
+				run = func() { p.runFaulty(r, f) }
+			}
+		}
+		var wg sync.WaitGroup
+		wg.Go(run)
+		wg.Wait()
+		faults = r.faults
 	})
-	return found
+	return faults
+}
+
+// names are those of all cases.
+func names() (names []string) {
+	for _, p := range promises {
+		names = append(names, p.name)
+	}
+	for _, p := range faultPromises {
+		names = append(names, p.name)
+	}
+	return names
 }
 
 func TestASoundStorePasses(t *testing.T) {
-	for _, c := range cases {
-		if found := faults(t, c.name, func() lease.Store { return memlease.New() }); found != nil {
-			t.Errorf("%s: %s", c.name, strings.Join(found, "; "))
-		}
+	for _, name := range names() {
+		t.Run(name, func(t *testing.T) {
+			if faults := found(t, name, subject{}); faults != nil {
+				t.Error(strings.Join(faults, "; "))
+			}
+		})
 	}
 }
 
 func TestEachFaultIsCaught(t *testing.T) {
-	for _, b := range slices.Concat(brokenWriters, brokenReaders) {
+	for _, b := range subjects() {
 		for _, name := range b.caughtBy {
 			t.Run(b.name+"/"+name, func(t *testing.T) {
-				found := faults(t, name, func() lease.Store { return b.make(memlease.New()) })
-				if found == nil {
+				faults := found(t, name, b)
+				if faults == nil {
 					t.Fatalf("the case %q passes on a store that %s", name, b.name)
 				}
-				t.Log(found[0])
+				t.Log(faults[0])
 			})
 		}
 	}
@@ -82,14 +107,14 @@ func TestEachFaultIsCaught(t *testing.T) {
 
 func TestEachCaseCanFail(t *testing.T) {
 	catches := map[string]bool{}
-	for _, b := range slices.Concat(brokenWriters, brokenReaders) {
+	for _, b := range subjects() {
 		for _, name := range b.caughtBy {
 			catches[name] = true
 		}
 	}
-	for _, c := range cases {
-		if !catches[c.name] {
-			t.Errorf("no broken store shows that the case %q can fail", c.name)
+	for _, name := range names() {
+		if !catches[name] {
+			t.Errorf("no broken store shows that the case %q can fail", name)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package leasetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/runnelhq/runnel/lease"
@@ -15,11 +16,14 @@ type tb interface {
 	Fatalf(format string, args ...any)
 }
 
-// cases are the promises of a store.
-var cases = []struct {
+// promise is one that a store makes, and the case that tests it.
+type promise struct {
 	name string
 	run  func(*scene)
-}{
+}
+
+// promises are those of every store.
+var promises = []promise{
 	{"setup by many at once and again", setup},
 	{"a row is created once", create},
 	{"an update must name the stored version", update},
@@ -27,6 +31,10 @@ var cases = []struct {
 	{"one of several creators wins", raceCreates},
 	{"one of several writers wins each version", raceUpdates},
 	{"one of a writer and a remover wins", raceRemoves},
+	{"one of two removers wins", raceTwoRemoves},
+	{"a row is created again after it was deleted, not before", raceRemoveCreate},
+	{"of writers of several rows one wins each row", raceMany},
+	{"a writer of one row and one of many do not hinder each other", raceOneAndMany},
 	{"a read sees every acknowledged write", readsAreConsistent},
 	{"rows are read in the order of the keys", readOrder},
 	{"many rows are read at once", readMany},
@@ -41,15 +49,66 @@ var cases = []struct {
 	{"a listing by cursor has the change", listAfter},
 	{"a deleted row leaves the listing", listRemoved},
 	{"a listing can be left early", listBreak},
+	{"a listing has what was there while others write", listWhileWritten},
 	{"an ended context is an error", ended},
+	{"a write whose context ends is done or not", cancelWrites},
+	{"a read whose context ends has all or an error", cancelReads},
+	{"what callers see at once has an order", linear},
+	{"ten thousand rows are created, listed and deleted", many},
 }
 
-// Run tests the stores that newStore makes, one for each case. They may share storage, also with an earlier run: every case has
-// keys of its own. newStore does not call Setup, and has t clean up.
-func Run(t *testing.T, newStore func(t *testing.T) lease.Store) {
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			c.run(newScene(t, newStore(t)))
+// faultPromises are those of a store whose line has faults.
+var faultPromises = []struct {
+	promise
+	fault Fault
+}{
+	{promise{"what does not arrive is an error, and no conflict", gone}, Cut},
+	{promise{"a write whose answer is lost is done once or not at all", lost}, Lost},
+	{promise{"a write that arrives late meets its condition", late}, Late},
+	{promise{"an answer that takes its time is waited for", slow}, Slow},
+	{promise{"what is throttled is an error, and no conflict", throttled}, Throttled},
+	{promise{"what callers see under faults has an order", linearUnderFaults}, None},
+}
+
+// Suite tests a store.
+type Suite struct {
+	// New makes a store, one for each case. Stores may share storage, also with an earlier run: every case has keys of its own. New does not
+	// call Setup, and has t clean up.
+	New func(t *testing.T) lease.Store
+	// Faulty makes a store whose way to its service has faults, one for all cases about them. It does not call Setup, and has t clean up. Nil leaves
+	// those cases out: a store that has a network to its service has not passed then.
+	Faulty func(t *testing.T) Faulty
+}
+
+// Run runs each case as a test of its own.
+func (s Suite) Run(t *testing.T) {
+	for _, p := range promises {
+		t.Run(p.name, func(t *testing.T) {
+			p.run(newScene(t, s.New(t)))
 		})
 	}
+	if s.Faulty == nil {
+		return
+	}
+	t.Run("faults", func(t *testing.T) {
+		f := s.Faulty(t)
+		for _, p := range faultPromises {
+			if slices.Contains(f.Line.Faults(), p.fault) {
+				t.Run(p.name, func(t *testing.T) { p.runFaulty(t, f) })
+			}
+		}
+	})
+}
+
+// runFaulty leaves the line without a fault, for the next case.
+func (p promise) runFaulty(t tb, f Faulty) {
+	defer f.Line.Set(None)
+	s := newScene(t, f.Store)
+	s.direct, s.line = f.Direct, f.Line
+	p.run(s)
+}
+
+// Run is [Suite.Run] of a suite that has only New.
+func Run(t *testing.T, newStore func(t *testing.T) lease.Store) {
+	Suite{New: newStore}.Run(t)
 }

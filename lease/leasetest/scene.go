@@ -23,8 +23,10 @@ var looks = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second}
 type scene struct {
 	tb
 
-	store lease.Store
-	root  string
+	store  lease.Store
+	root   string
+	direct lease.Store // of a case about faults: the same storage
+	line   Line        // of a case about faults: the way of store
 }
 
 func newScene(t tb, store lease.Store) *scene {

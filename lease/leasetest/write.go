@@ -145,16 +145,17 @@ func raceUpdates(s *scene) {
 
 func raceRemoves(s *scene) {
 	s.ready()
-	for _, row := range s.numbered("a/", rounds) {
+	for n, row := range s.numbered("a/", rounds) {
 		s.put(row)
 		rows := s.contenders(row.Key[len(s.root):], 1)[:2]
+		remover := n % 2 // each begins first now and then
 		winner := s.race(rows, func(i int) func(context.Context, []lease.Row) []error {
-			if i == 0 {
+			if i == remover {
 				return s.store.Delete
 			}
 			return s.store.Put
 		})
-		if winner == 0 {
+		if winner == remover {
 			s.absent(row.Key)
 		} else {
 			s.holds(rows[winner], 2)

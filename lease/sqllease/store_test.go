@@ -16,7 +16,10 @@ import (
 )
 
 func TestStoreConforms(t *testing.T) {
-	leasetest.Run(t, func(t *testing.T) lease.Store { return sqllease.New(open(t, newFile(t)), nil) })
+	leasetest.Suite{
+		New:    func(t *testing.T) lease.Store { return sqllease.New(open(t, newFile(t)), nil) },
+		Faulty: newFaulty,
+	}.Run(t)
 }
 
 // Two pools on one file, as two processes have them; calls go to either in turn.

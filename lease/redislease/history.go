@@ -1,0 +1,71 @@
+package redislease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/runnelhq/runnel/lease"
+)
+
+var _ lease.Historian = (*Store)(nil)
+
+// History names the replication history of the masters that have the rows of groups: their master_replid. Each promotion of a replica gives a new one, planned or not, and
+// each start of a master. A master without a replica takes another once, when repl-backlog-ttl, an hour, has passed since the last one left.
+func (s *Store) History(ctx context.Context, groups []string) (string, error) {
+	what := fmt.Sprintf("read the history of %q", groups)
+	var nodes []*redis.Client
+	for _, group := range groups {
+		p, err := split(group + "name")
+		if err != nil {
+			return "", s.fault(ctx, what, err)
+		}
+		node, err := s.master(ctx, s.counterKey(p.app))
+		if err != nil {
+			return "", s.fault(ctx, what, err)
+		}
+		if !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	var histories []string
+	for _, node := range nodes {
+		history, err := historyOf(ctx, node)
+		if err != nil {
+			s.reload(ctx, err)
+			return "", s.fault(ctx, what, err)
+		}
+		histories = append(histories, history)
+	}
+	slices.Sort(histories)
+	return strings.Join(histories, " "), nil
+}
+
+func historyOf(ctx context.Context, node *redis.Client) (string, error) {
+	info, err := node.Info(ctx, "replication").Result()
+	if err != nil {
+		return "", err
+	}
+	switch id, role := infoField(info, "master_replid"), infoField(info, "role"); {
+	case role != "master":
+		return "", fmt.Errorf("the server at %s is no master but a %q", node.Options().Addr, role)
+	case id == "":
+		return "", errors.New("INFO replication has no master_replid: Redis 4 and later have")
+	default:
+		return id, nil
+	}
+}
+
+// infoField is a line's value in the answer of INFO, "" where there is none.
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
