@@ -101,7 +101,7 @@ func (l link) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 }
 
 // History is always the same: nothing is forgotten here.
-func (l link) History(ctx context.Context) (string, error) {
+func (l link) History(ctx context.Context, _ []string) (string, error) {
 	var history string
 	err := l.ask(ctx, "history", noReads, func() { history = l.p.w.store.history })
 	return history, err
