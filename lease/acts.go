@@ -41,6 +41,7 @@ func (m *member) planned() (plan, time.Duration) {
 	now := m.clock.mono()
 	m.view.gather(now)
 	held := func(id string) bool { return m.holds[id].until > now }
+	m.view.handing = m.handing()
 	p := m.view.plan(m.s.name, m.busy, held, now, m.cfg.Timing)
 	if forgetful, due := m.view.forgetful(now, m.cfg.Timing.Expiry); forgetful {
 		p.take = nil
@@ -52,6 +53,17 @@ func (m *member) planned() (plan, time.Duration) {
 	}
 	m.awaits = p.await
 	return p, now
+}
+
+// handing is what is being drained, each for whom. To be called with mu held.
+func (m *member) handing() map[string]string {
+	next := make(map[string]string)
+	for id, k := range m.works {
+		if name := k.lease.successor(); name != "" && !k.returned {
+			next[id] = name
+		}
+	}
+	return next
 }
 
 func (m *member) perform(ctx context.Context, p plan) error {

@@ -114,7 +114,7 @@ func (v *view) avoid(team []string, target map[string]string) {
 	}
 }
 
-// holdings are the shards that count: owned, or ready to be, and not asked for. A shard that is handed to a live member is that member's; one whose owner is no live member is nobody's.
+// holdings are the shards that count: owned, or ready to be, and not asked for. A shard that is handed to a live member, or is drained for it, is that member's; one whose owner is no live member is nobody's.
 func (v *view) holdings(team []string) []holding {
 	shards := make([]holding, 0, len(v.shards))
 	for id, k := range v.shards {
@@ -122,8 +122,10 @@ func (v *view) holdings(team []string) []holding {
 			continue
 		}
 		owner := k.row.Owner
-		if _, live := slices.BinarySearch(team, k.row.Next); live {
-			owner = k.row.Next
+		for _, next := range []string{k.row.Next, v.handing[id]} {
+			if _, live := slices.BinarySearch(team, next); live {
+				owner = next
+			}
 		}
 		shards = append(shards, holding{shard: id, owner: owner, weight: k.row.Rate, zone: k.row.Zone})
 	}

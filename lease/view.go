@@ -22,6 +22,7 @@ type view struct {
 	team     []string      // the live members, sorted
 	teamAt   time.Duration // since when they are these
 	unwanted map[string]time.Duration
+	handing  map[string]string // shards of this worker's that are being drained, and the members to which they go
 
 	history   string        // of the store, if it tells
 	historyAt time.Duration // when it was first seen

@@ -290,6 +290,21 @@ func TestNextCountsAsOwner(t *testing.T) {
 	}
 }
 
+// What this worker is draining for another must not make it look rich: c is meant for it.
+func TestWhatIsDrainedForAnotherCountsAsTheOthers(t *testing.T) {
+	v := newView("me", 0)
+	v.membersRead(membersNamed("other"), true, memberRow{})
+	for _, id := range []string{"a", "b"} {
+		v.hint(shardRow{head: head{version: 1}, ID: id, Owner: "me", Epoch: 1, State: open})
+	}
+	v.hint(shardRow{head: head{version: 1}, ID: "c", Epoch: 1, State: open})
+	v.handing = map[string]string{"a": "other"}
+	v.poll(second, map[string]sessionRow{"me": beating(1, 1), "other": beating(1, 1)})
+	if p := planOf(v, second, "a", "b"); !slices.Equal(p.take, []string{"c"}) {
+		t.Errorf("taken: %v, want c", p.take)
+	}
+}
+
 func TestShardsThatWaitForTheirParentsDoNotCount(t *testing.T) {
 	v := newView("me", 0)
 	v.membersRead(membersNamed(), true, memberRow{})

@@ -10,6 +10,8 @@
 //  3. [Native]: LocalStack as a process of this machine.
 //  4. [Engines]: what LocalStack drives, without it: kinesis-mock under node, DynamoDB Local under java.
 //
+// [StartDynamoDB] and [StartPostgres] start one server of one's own, which a test may break.
+//
 // A part that is missing is an error that names the command which installs it (make engines), and matches
 // [ErrMissing]. Nothing listens outside loopback, ports are chosen at random, and Close ends exactly what was
 // started and removes its files. The parts of a process that dies without Close die with it.

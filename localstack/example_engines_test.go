@@ -4,6 +4,7 @@ package localstack_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log"
 
@@ -41,4 +42,21 @@ func ExampleStartDynamoDB() {
 		log.Print(err)
 	}
 	// Output: every open shard has a child
+}
+
+func ExampleStartPostgres() {
+	ctx := context.Background()
+	p, err := localstack.StartPostgres(ctx, localstack.Options{})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	db, err := sql.Open("pgx", p.URL) // import _ "github.com/jackc/pgx/v5/stdlib"
+	if err == nil {
+		fmt.Println("ping:", db.PingContext(ctx), db.Close())
+	}
+	if err := p.Close(); err != nil {
+		log.Print(err)
+	}
+	// Output: ping: <nil> <nil>
 }

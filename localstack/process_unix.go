@@ -12,3 +12,5 @@ func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: t
 func killGroup(cmd *exec.Cmd) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // an error says that all have ended
 }
+
+func quit(pid int) error { return syscall.Kill(pid, syscall.SIGQUIT) }

@@ -50,12 +50,12 @@ type metered struct {
 }
 
 // History asks a store that tells.
-func (s *metered) History(ctx context.Context) (string, error) {
+func (s *metered) History(ctx context.Context, groups []string) (string, error) {
 	h, tells := s.Store.(lease.Historian)
 	if !tells {
 		return "", nil
 	}
-	return h.History(ctx)
+	return h.History(ctx, groups)
 }
 
 // Stamp stamps as the store does.

@@ -9,7 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"; any other will do
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx" for PostgreSQL; any other will do
+	_ "modernc.org/sqlite"             // the driver "sqlite" for SQLite; any other will do
 
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/sqllease"
@@ -66,6 +67,41 @@ func ExampleStore_Schema() {
 	// ) STRICT;
 	// INSERT INTO main."leases_cursor" (id, last)
 	//   SELECT 1, coalesce(max(cursor), 0) FROM main."leases" WHERE true ON CONFLICT (id) DO NOTHING;
+}
+
+// Workers on several hosts share a PostgreSQL. The table is made by a migration, and in a schema of its own.
+func Example_postgreSQL() {
+	ctx := context.Background()
+	db, err := sql.Open("pgx", "postgres://orders@db-1.example.com,db-2.example.com/orders?target_session_attrs=read-write&connect_timeout=1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	store := sqllease.New(db, &sqllease.Config{Dialect: sqllease.PostgreSQL, Table: "leases.orders", MustExist: true})
+	if err := store.Setup(ctx); err != nil {
+		log.Print(err)
+	}
+}
+
+// The tables of PostgreSQL.
+func ExampleStore_Schema_postgreSQL() {
+	fmt.Print(sqllease.New(nil, &sqllease.Config{Dialect: sqllease.PostgreSQL, Table: "leases.orders"}).Schema())
+	// Output:
+	// CREATE TABLE IF NOT EXISTS "leases"."orders" (
+	//   grp     text COLLATE "C" NOT NULL,
+	//   name    text COLLATE "C" NOT NULL,
+	//   version bigint NOT NULL,
+	//   cursor  bigint NOT NULL,
+	//   value   text NOT NULL,
+	//   PRIMARY KEY (grp, name)
+	// );
+	// CREATE INDEX IF NOT EXISTS "orders_changes" ON "leases"."orders" (grp, cursor);
+	// CREATE TABLE IF NOT EXISTS "leases"."orders_cursor" (
+	//   id   integer NOT NULL PRIMARY KEY,
+	//   last bigint NOT NULL
+	// );
+	// INSERT INTO "leases"."orders_cursor" (id, last)
+	//   SELECT 1, coalesce(max(cursor), 0) FROM "leases"."orders" ON CONFLICT (id) DO NOTHING;
 }
 
 // Operators look at rows by their group.

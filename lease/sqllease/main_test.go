@@ -7,8 +7,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"go.uber.org/goleak"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -24,7 +26,50 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(serving{m})
+}
+
+// serving closes what tests share, before anybody looks for what they left.
+type serving struct{ *testing.M }
+
+// atEnd closes it.
+var atEnd []func() error
+
+func (s serving) Run() int {
+	code := s.M.Run()
+	for _, f := range atEnd {
+		if err := f(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// connect opens the store that is at a place, as another process does: a file of SQLite, or the URL of a PostgreSQL with a table after #.
+func connect(at string) (*sql.DB, *sqllease.Store, error) {
+	address, table, server := strings.Cut(at, "#")
+	if !server {
+		db, err := sql.Open("sqlite", at)
+		return db, sqllease.New(db, nil), err
+	}
+	db, err := sql.Open("pgx", address)
+	return db, sqllease.New(db, &sqllease.Config{Dialect: sqllease.PostgreSQL, Table: table}), err
+}
+
+// connected is connect for a test.
+func connected(t *testing.T, at string) (*sql.DB, *sqllease.Store) {
+	t.Helper()
+	db, s, err := connect(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db, s
 }
 
 // newFile is the path of a database that does not exist yet.

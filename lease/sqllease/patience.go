@@ -10,10 +10,10 @@ import (
 	"github.com/runnelhq/runnel/internal/backoff"
 )
 
-// busy is the wait before the next attempt when another connection has the lock. Most hold it for the milliseconds of a commit.
+// busy is the wait before the next attempt when others are in the way. Most are for the milliseconds of a commit.
 var busy = backoff.Policy{Base: 2 * time.Millisecond, Cap: 100 * time.Millisecond}
 
-// patiently calls f with a connection, again and again while another connection's lock is what keeps it, until ctx ends. f must leave nothing behind when it
+// patiently calls f with a connection, again and again while others are what keeps it, until ctx ends. f must leave nothing behind when it
 // fails so.
 func (s *Store) patiently(ctx context.Context, what string, f func(*sql.Conn) error) error {
 	var held error
@@ -29,14 +29,17 @@ func (s *Store) patiently(ctx context.Context, what string, f func(*sql.Conn) er
 			}
 		}
 		if held != nil && ctx.Err() != nil { // err may be ctx's, from a driver that waits too
-			err = fmt.Errorf("another connection holds the lock of the database, in %d attempts: %w", n, held)
+			err = fmt.Errorf("%s, in %d attempts: %w", s.engine.obstacle(), n, held)
 		}
 		return s.fault(ctx, what, err)
 	}
 }
 
-// exclusively is patiently for a write: this store has one under way at a time.
-func (s *Store) exclusively(ctx context.Context, what string, f func(*sql.Conn) error) error {
+// inTurn is patiently for a write: this store has one under way at a time, if they would wait for each other anyway.
+func (s *Store) inTurn(ctx context.Context, what string, f func(*sql.Conn) error) error {
+	if !s.engine.oneWriter() {
+		return s.patiently(ctx, what, f)
+	}
 	select {
 	case s.writing <- struct{}{}:
 	case <-ctx.Done():

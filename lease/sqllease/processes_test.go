@@ -3,7 +3,6 @@ package sqllease_test
 import (
 	"bufio"
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -15,11 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"modernc.org/sqlite"
-
 	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/lease"
-	"github.com/runnelhq/runnel/lease/sqllease"
 )
 
 // roleVariable tells the test's own binary to be another process of that role, on the file that is its argument.
@@ -114,15 +110,14 @@ func (p *process) kill(t *testing.T) (unread string) {
 }
 
 // beMaker sets the store up.
-func beMaker(ctx context.Context, file string) error {
+func beMaker(ctx context.Context, at string) error {
 	if err := allowed(); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", file)
+	db, s, err := connect(at)
 	if err != nil {
 		return err
 	}
-	s := sqllease.New(db, nil)
 	if err := s.Setup(ctx); err != nil {
 		return err
 	}
@@ -131,18 +126,24 @@ func beMaker(ctx context.Context, file string) error {
 
 func TestManyProcessesSetUpOneNewFile(t *testing.T) {
 	for range 3 {
-		file := newFile(t)
-		var makers []*process
-		for range 8 {
-			makers = append(makers, start(t, "maker", file))
-		}
-		allow(t, makers...)
-		for _, p := range makers {
-			p.end(t)
-		}
-		if keys := listed(t, sqllease.New(open(t, file), nil), "a/", ""); len(keys) != len(makers) {
-			t.Fatalf("%d rows of %d processes", len(keys), len(makers))
-		}
+		manyMake(t, newFile(t))
+	}
+}
+
+// manyMake has several processes set up one place in the same instant.
+func manyMake(t *testing.T, at string) {
+	t.Helper()
+	var makers []*process
+	for range 8 {
+		makers = append(makers, start(t, "maker", at))
+	}
+	allow(t, makers...)
+	for _, p := range makers {
+		p.end(t)
+	}
+	_, s := connected(t, at)
+	if keys := listed(t, s, "a/", ""); len(keys) != len(makers) {
+		t.Fatalf("%d rows of %d processes", len(keys), len(makers))
 	}
 }
 
@@ -152,15 +153,14 @@ const (
 )
 
 // beRacer writes rows up to a version and says which writes it won.
-func beRacer(ctx context.Context, file string) error {
+func beRacer(ctx context.Context, at string) error {
 	if err := allowed(); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", file)
+	db, s, err := connect(at)
 	if err != nil {
 		return err
 	}
-	s := sqllease.New(db, nil)
 	var keys []string
 	for i := range raceRows {
 		keys = append(keys, fmt.Sprintf("a/%d", i))
@@ -196,10 +196,17 @@ func beRacer(ctx context.Context, file string) error {
 }
 
 func TestHazard21OneOfSeveralProcessesWinsEachVersion(t *testing.T) {
-	s, _, file := newStore(t)
+	_, _, file := newStore(t)
+	race(t, file)
+}
+
+// race has several processes write the same rows of a place that is set up.
+func race(t *testing.T, at string) {
+	t.Helper()
+	_, s := connected(t, at)
 	var racers []*process
 	for range 4 {
-		racers = append(racers, start(t, "racer", file))
+		racers = append(racers, start(t, "racer", at))
 	}
 	allow(t, racers...)
 	won, winners := map[string]int{}, 0
@@ -250,12 +257,11 @@ func whole(t *testing.T, s lease.Store) (version uint64) {
 }
 
 // beWriter writes batches until it is killed.
-func beWriter(ctx context.Context, file string) error {
-	db, err := sql.Open("sqlite", file)
+func beWriter(ctx context.Context, at string) error {
+	_, s, err := connect(at)
 	if err != nil {
 		return err
 	}
-	s := sqllease.New(db, nil)
 	for version := uint64(0); ; version++ {
 		if errs := s.Put(ctx, batch(version)); errs != nil {
 			return errors.Join(errs...)
@@ -266,48 +272,63 @@ func beWriter(ctx context.Context, file string) error {
 
 func TestAKilledProcessLeavesNothingHalfAndLosesNothing(t *testing.T) {
 	for range 8 {
-		s, _, file := newStore(t)
-		p := start(t, "writer", file)
-		p.line(t)
-		ctx, cancel := context.WithTimeout(t.Context(), rand.N(30*time.Millisecond))
-		<-ctx.Done()
-		cancel()
-		acknowledged := uint64(1)
-		for line := range strings.FieldsSeq(p.kill(t)) {
-			if _, err := fmt.Sscan(line, &acknowledged); err != nil {
-				t.Fatal(err)
-			}
-		}
-		version := whole(t, s)
-		if version != acknowledged && version != acknowledged+1 {
-			t.Fatalf("version %d; the last that was acknowledged is %d", version, acknowledged)
-		}
-		put(t, s, batch(version)...)
+		_, _, file := newStore(t)
+		killAWriter(t, file)
 	}
 }
 
+// killAWriter kills a process that writes to a place that is set up and empty.
+func killAWriter(t *testing.T, at string) {
+	t.Helper()
+	_, s := connected(t, at)
+	p := start(t, "writer", at)
+	p.line(t)
+	ctx, cancel := context.WithTimeout(t.Context(), rand.N(30*time.Millisecond))
+	<-ctx.Done()
+	cancel()
+	acknowledged := uint64(1)
+	for line := range strings.FieldsSeq(p.kill(t)) {
+		if _, err := fmt.Sscan(line, &acknowledged); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version := whole(t, s)
+	if version != acknowledged && version != acknowledged+1 {
+		t.Fatalf("version %d; the last that was acknowledged is %d", version, acknowledged)
+	}
+	put(t, s, batch(version)...)
+}
+
 // beStuck writes a batch, and stops in the middle until it is allowed to go on.
-func beStuck(ctx context.Context, file string) error {
-	connector, err := sqlite.NewConnector(file)
+func beStuck(ctx context.Context, at string) error {
+	tp, db, s, err := tapOn(at)
 	if err != nil {
 		return err
 	}
 	updates := 0
-	db := sql.OpenDB(&tap{Connector: connector, after: func(_ driver.ExecerContext, query string) error {
-		if strings.HasPrefix(query, "UPDATE main.\"runnel_leases\"") {
-			if updates++; updates == 15 {
-				return allowed()
-			}
+	tp.after = func(_ driver.ExecerContext, query string) error {
+		if !strings.HasPrefix(query, "UPDATE") || strings.Contains(query, "_cursor") {
+			return nil
+		}
+		if updates++; updates == 15 || strings.Contains(query, "json_to_recordset") { // a statement a row, or one for all
+			return allowed()
 		}
 		return nil
-	}})
-	return errors.Join(errors.Join(sqllease.New(db, nil).Put(ctx, batch(1))...), db.Close())
+	}
+	return errors.Join(errors.Join(s.Put(ctx, batch(1))...), db.Close())
 }
 
 func TestAProcessStuckInAWriteHoldsUpWritersUntilItIsKilled(t *testing.T) {
-	s, _, file := newStore(t)
+	_, _, file := newStore(t)
+	killAStuckOne(t, file, row("b/row", 0), "another connection holds the lock")
+}
+
+// killAStuckOne kills a process in the middle of a write to a place that is set up. Until then another write, which waits for it, ends only with its context, and says why.
+func killAStuckOne(t *testing.T, at string, other lease.Row, why string) {
+	t.Helper()
+	_, s := connected(t, at)
 	put(t, s, batch(0)...)
-	p := start(t, "stuck", file)
+	p := start(t, "stuck", at)
 	if line := p.line(t); line != "waiting" {
 		t.Fatal(line)
 	}
@@ -317,17 +338,17 @@ func TestAProcessStuckInAWriteHoldsUpWritersUntilItIsKilled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	for _, err := range s.Put(ctx, batch(1)) {
-		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, lease.ErrConflict) || !strings.Contains(err.Error(), "another connection holds the lock") {
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, lease.ErrConflict) || !strings.Contains(err.Error(), why) {
 			t.Fatalf("a write meanwhile: %v", err)
 		}
 	}
 	done := make(chan []error, 1)
-	go func() { done <- s.Put(t.Context(), []lease.Row{row("b/row", 0)}) }()
+	go func() { done <- s.Put(t.Context(), []lease.Row{other}) }()
 	p.kill(t)
 	if errs := <-done; errs != nil {
-		t.Errorf("a write that waited for the lock of a process that was killed: %v", errs)
+		t.Errorf("a write that waited for a process that was killed: %v", errs)
 	}
-	if v := whole(t, s); v != 1 {
+	if v := get(t, s, "a/1").Version; v != 1 {
 		t.Errorf("version %d is left of a write that was not committed", v)
 	}
 }

@@ -12,22 +12,25 @@ import (
 	"github.com/runnelhq/runnel/lease"
 )
 
-// split cuts a key into its group and its name.
-func split(key string) (group, name string, err error) {
+// place is where a row is: a key in its parts.
+type place struct{ group, name string }
+
+// split cuts a key.
+func split(key string) (place, error) {
 	i := strings.LastIndexByte(key, '/') + 1
-	group, name = key[:i], key[i:]
+	p := place{key[:i], key[i:]}
 	switch {
-	case group == "" || name == "":
-		return "", "", errors.New("a key is a group that ends in a slash, and a name")
+	case p.group == "" || p.name == "":
+		return place{}, errors.New("a key is a group that ends in a slash, and a name")
 	case !utf8.ValidString(key) || strings.ContainsRune(key, 0):
-		return "", "", errors.New("a key is UTF-8 without zero bytes")
+		return place{}, errors.New("a key is UTF-8 without zero bytes")
 	}
-	return group, name, nil
+	return p, nil
 }
 
 // check refuses a row that no table can hold.
 func check(row lease.Row) error {
-	if _, _, err := split(row.Key); err != nil {
+	if _, err := split(row.Key); err != nil {
 		return err
 	}
 	switch {
@@ -107,3 +110,8 @@ func kind(v any) string {
 	}
 	return fmt.Sprintf("a %T", v)
 }
+
+// What a conflict finds.
+const absent = "it does not exist"
+
+func present(version int64) string { return fmt.Sprintf("it has version %d", version) }

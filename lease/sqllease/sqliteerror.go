@@ -61,7 +61,8 @@ func integer(v reflect.Value) int {
 	return 0
 }
 
-// transient tells of an error that another connection is the cause of: nothing was done, and it may go well the next time.
+func (*sqlite) obstacle() string { return "another connection holds the lock of the database" }
+
 func (*sqlite) transient(err error) bool {
 	switch resultCode(err) & 0xff {
 	case codeBusy, codeLocked, codeProtocol:
@@ -70,13 +71,11 @@ func (*sqlite) transient(err error) bool {
 	return false
 }
 
-// blamesRow tells of an error that is about one row and not about the database.
 func (*sqlite) blamesRow(err error) bool {
 	code := resultCode(err) & 0xff
 	return code == codeConstraint || code == codeTooBig
 }
 
-// explain adds what is known of an error by its code.
 func (*sqlite) explain(err error) error {
 	switch code := resultCode(err); {
 	case code == extendedMoved:

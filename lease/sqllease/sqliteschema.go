@@ -4,14 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/runnelhq/runnel/lease"
 )
 
-// schema makes what is missing of the tables, statement by statement. The counter starts at the last cursor if rows are there.
+// schema has the counter start at the last cursor if rows are there.
 func (e *sqlite) schema() []string {
 	return []string{
 		`CREATE TABLE IF NOT EXISTS ` + where(e.table) + ` (
@@ -32,38 +29,22 @@ func (e *sqlite) schema() []string {
 	}
 }
 
-// setup makes the tables unless mustExist, and checks them. Everything is seen and made in one transaction that has the lock for writing: of many that make the
+// setup sees and makes everything in one transaction that has the lock for writing: of many that make the
 // tables, one does, and one that dies leaves nothing half.
 func (e *sqlite) setup(ctx context.Context, conn *sql.Conn, mustExist bool) error {
 	if err := e.shareable(ctx, conn, mustExist); err != nil {
 		return err
 	}
-	return e.transact(ctx, conn, func() (keep bool, err error) {
-		missing, err := e.missing(ctx, conn)
-		if err != nil {
-			return false, err
-		}
-		if missing == "" {
-			// Shows that this connection may write, too.
-			counts, err := affects(ctx, conn, `UPDATE `+where(e.counter)+` SET last = last WHERE id = 1`)
-			if counts || err != nil {
-				return false, err
-			}
-			missing = fmt.Sprintf("the row of table %q", e.counter)
-		}
-		if mustExist {
-			return false, fmt.Errorf("%s does not exist, and Config.MustExist forbids to make it: make it as Store.Schema says, or unset MustExist", missing)
-		}
-		for _, statement := range e.schema() {
-			if err := execute(ctx, conn, statement); err != nil {
-				return false, err
-			}
-		}
-		if missing, err = e.missing(ctx, conn); err == nil && missing != "" {
-			err = fmt.Errorf("%w: %s cannot be made, for its name is taken: use another Config.Table", lease.ErrTable, missing)
-		}
-		return true, err
-	})
+	t := tables{
+		layout: layout{
+			names: e.names,
+			rows:  map[string]string{"grp": "TEXT", "name": "TEXT", "version": "INTEGER", "cursor": "INTEGER", "value": "TEXT"},
+			count: map[string]string{"id": "INTEGER", "last": "INTEGER"},
+			key:   "grp BINARY, name BINARY", index: "grp BINARY, cursor BINARY",
+		},
+		schema: e.schema(), touch: `UPDATE ` + where(e.counter) + ` SET last = last WHERE id = 1`, look: e.look,
+	}
+	return e.transact(ctx, conn, func() (keep bool, err error) { return t.setup(ctx, conn, mustExist) })
 }
 
 // shareable checks that several connections and processes can work on the database, and puts it into WAL mode unless mustExist.
@@ -97,50 +78,4 @@ func (e *sqlite) shareable(ctx context.Context, conn *sql.Conn, mustExist bool) 
 		return fmt.Errorf("%w: the journal mode of the database is %s and cannot be made WAL: is the file on a file system with shared memory, and not on one of the network?", lease.ErrTable, mode)
 	}
 	return nil
-}
-
-// missing names the first of the tables and the index that is not there, or is "". The error is about one that is there and has another shape.
-func (e *sqlite) missing(ctx context.Context, conn *sql.Conn) (string, error) {
-	rows, err := shapeOf(ctx, conn, e.table)
-	if err != nil {
-		return "", err
-	}
-	counter, err := shapeOf(ctx, conn, e.counter)
-	if err != nil {
-		return "", err
-	}
-	changes, _, err := kindOf(ctx, conn, e.changes)
-	if err != nil {
-		return "", err
-	}
-	faults := rows.differences(map[string]string{
-		"grp": "TEXT", "name": "TEXT", "version": "INTEGER", "cursor": "INTEGER", "value": "TEXT",
-	})
-	faults = append(faults, counter.differences(map[string]string{"id": "INTEGER", "last": "INTEGER"})...)
-	if rows.kind == aTable {
-		if want := "grp BINARY, name BINARY"; rows.key != want {
-			faults = append(faults, fmt.Sprintf("the primary key of %q is (%s); want (%s)", e.table, rows.key, want))
-		}
-		for _, name := range slices.Sorted(maps.Keys(rows.unique)) {
-			faults = append(faults, fmt.Sprintf("index %q of %q wants (%s) unique", name, e.table, rows.unique[name]))
-		}
-	}
-	if want := fmt.Sprintf("an index of %q", e.table); changes != "" && !strings.EqualFold(changes, want) {
-		faults = append(faults, fmt.Sprintf("%q is %s; want %s", e.changes, changes, want))
-	}
-	index := rows.indexes[strings.ToLower(e.changes)]
-	if want := "grp BINARY, cursor BINARY"; index != "" && index != want {
-		faults = append(faults, fmt.Sprintf("index %q is on (%s); want (%s)", e.changes, index, want))
-	}
-	switch {
-	case faults != nil:
-		return "", fmt.Errorf("%w: %s: it is no table of leases: use another Config.Table", lease.ErrTable, strings.Join(faults, "; "))
-	case !rows.exists:
-		return fmt.Sprintf("table %q", e.table), nil
-	case index == "":
-		return fmt.Sprintf("index %q", e.changes), nil
-	case !counter.exists:
-		return fmt.Sprintf("table %q", e.counter), nil
-	}
-	return "", nil
 }

@@ -3,7 +3,6 @@ package sqllease
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 )
 
@@ -11,7 +10,7 @@ import (
 const full = 2
 
 // transact calls f in a transaction that has the lock for writing from its beginning: one that begins as a reader is refused for good as soon as another has
-// written. The transaction is kept if f says that there is something to keep. A commit that was acknowledged must survive the loss of
+// written. A commit that was acknowledged must survive the loss of
 // power, or an epoch would be handed out twice: a connection that is set to less is raised for as long as this takes.
 func (e *sqlite) transact(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
 	var level int
@@ -32,25 +31,5 @@ func (e *sqlite) transact(ctx context.Context, conn *sql.Conn, f func() (keep bo
 		lastly(ctx, conn, "ROLLBACK")
 		return err
 	}
-	keep, err := f()
-	if err == nil && keep {
-		err = execute(ctx, conn, "COMMIT")
-	}
-	if err != nil || !keep {
-		lastly(ctx, conn, "ROLLBACK")
-	}
-	return err
-}
-
-// lastly executes what leaves a connection as it was, also when ctx has ended. A connection on which that fails is in an unknown state: it is closed, which ends its
-// transaction, and not given back to the pool. No such statement waits for a lock.
-func lastly(ctx context.Context, conn *sql.Conn, query string) {
-	if err := execute(context.WithoutCancel(ctx), conn, query); err != nil {
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-	}
-}
-
-func execute(ctx context.Context, conn *sql.Conn, query string) error {
-	_, err := conn.ExecContext(ctx, query)
-	return err
+	return finish(ctx, conn, f)
 }

@@ -8,38 +8,33 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/runnelhq/runnel/lease"
 )
 
-const (
-	defaultTable = "runnel_leases"
-	// maxKeys is how many keys one statement reads: two parameters each, and SQLite before 3.32 takes 999.
-	maxKeys = 250
-)
-
-// tableName leaves room for what is appended to it within the 63 bytes that SQL databases commonly take.
-var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,49}$`)
+const defaultTable = "runnel_leases"
 
 // Config changes where a [Store] keeps its rows. The zero value is the default.
 type Config struct {
+	// Dialect is what the database is. It is told and not found out, so that New and [Store.Schema] need no database; Setup names a database that is another. Defaults to
+	// [SQLite].
+	Dialect Dialect
 	// Table is the name of the table: letters, digits and underscores, 50 at most, the first no digit. The names Table_changes and Table_cursor are
-	// the store's too. Defaults to "runnel_leases".
+	// the store's too. PostgreSQL's may begin with a schema, "leases.orders", which is public if none is given, whatever the search_path says. Defaults to "runnel_leases".
 	Table string
 	// MustExist says that the tables are made by somebody else, as [Store.Schema] says: Setup checks them and makes nothing.
-	// Defaults to false: Setup makes what is missing, and puts the database into WAL mode.
+	// Defaults to false: Setup makes what is missing, and puts an SQLite database into WAL mode.
 	MustExist bool
 }
 
-// Store is a [lease.Store] in a table of an SQLite database. It is safe for concurrent use and starts no goroutine.
+// Store is a [lease.Store] in a table of a database. It is safe for concurrent use and starts no goroutine.
 type Store struct {
 	db      *sql.DB
 	cfg     Config
-	engine  sqlite
-	writing chan struct{} // holds an element while one of this store's writes is under way: they wait here in turn, rather than for the file by chance
+	engine  engine
+	writing chan struct{} // holds an element while one of this store's writes is under way, if each waits for every other: they wait here in turn, rather than for the lock by chance
 }
 
 // New returns a store in db, which stays the caller's to close. It does no I/O: [Store.Setup] makes the tables. A nil cfg is the default.
@@ -48,58 +43,64 @@ func New(db *sql.DB, cfg *Config) *Store {
 	if cfg != nil {
 		s.cfg = *cfg
 	}
+	s.cfg.Dialect = cmp.Or(s.cfg.Dialect, SQLite)
 	s.cfg.Table = cmp.Or(s.cfg.Table, defaultTable)
-	s.engine = newSQLite(s.cfg.Table)
+	if s.cfg.Dialect == PostgreSQL {
+		s.engine = newPostgres(s.cfg.Table)
+	} else {
+		s.engine = newSQLite(s.cfg.Table)
+	}
 	return s
 }
 
 // Validate refuses a store that cannot work, without any statement.
 func (s *Store) Validate() error {
-	switch {
-	case s.db == nil:
-		return errors.New("sqllease: New needs a database, from sql.Open")
-	case !tableName.MatchString(s.cfg.Table) || strings.HasPrefix(strings.ToLower(s.cfg.Table), "sqlite_"):
-		return fmt.Errorf("sqllease: Config.Table is %q: use letters, digits and underscores, 50 at most, the first no digit, and not sqlite_ to begin with", s.cfg.Table)
+	var faults []error
+	if s.db == nil {
+		faults = append(faults, errors.New("sqllease: New needs a database, from sql.Open"))
 	}
-	return nil
+	if d := s.cfg.Dialect; d != SQLite && d != PostgreSQL {
+		faults = append(faults, fmt.Errorf("sqllease: Config.Dialect is %q: use one of %q", d, []Dialect{SQLite, PostgreSQL}))
+	}
+	if why := s.engine.refuses(s.cfg.Table); why != "" {
+		faults = append(faults, fmt.Errorf("sqllease: Config.Table is %q: %s", s.cfg.Table, why))
+	}
+	return errors.Join(faults...)
 }
 
-// Schema is the SQL that makes the tables, for those who migrate elsewhere. The database must be in WAL mode too. Setup makes the same.
+// Schema is the SQL that makes the tables, for those who migrate elsewhere. An SQLite database must be in WAL mode too. Setup makes the same.
 func (s *Store) Schema() string { return strings.Join(s.engine.schema(), ";\n") + ";\n" }
 
-// Setup makes the tables and puts the database into WAL mode, unless they are so already or [Config].MustExist forbids it, and checks them: an error about their shape, or about a
-// database that cannot be shared, wraps [lease.ErrTable] and names what differs; one about a database that cannot be written wraps [lease.ErrDenied]. Workers may call it in
-// the same instant.
+// Setup makes the tables and puts an SQLite database into WAL mode, unless they are so already or [Config].MustExist forbids it, and checks them: an error about their shape, or about a
+// database that leases cannot be in, wraps [lease.ErrTable] and names what differs; one about a database that the caller may not write wraps [lease.ErrDenied]. That a PostgreSQL server
+// is a standby is neither, for it may be promoted yet. Workers may call Setup in the same instant.
 func (s *Store) Setup(ctx context.Context) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	return s.exclusively(ctx, "set it up", func(conn *sql.Conn) error {
+	return s.inTurn(ctx, "set it up", func(conn *sql.Conn) error {
 		return s.engine.setup(ctx, conn, s.cfg.MustExist)
 	})
 }
 
-// Get reads rows consistently, 250 a statement.
+// Get reads rows consistently.
 func (s *Store) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
-	asked := make(map[string]bool, len(keys))
+	asked := make(map[place]bool, len(keys))
 	for _, key := range keys {
-		asked[key] = true
+		at, err := split(key)
+		if err != nil {
+			return nil, s.fault(ctx, fmt.Sprintf("read %q", key), err)
+		}
+		asked[at] = true
 	}
 	stored := make(map[string]lease.Row, len(asked))
-	for chunk := range slices.Chunk(slices.Collect(maps.Keys(asked)), maxKeys) {
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(asked)), s.engine.maxKeys()) {
 		what := fmt.Sprintf("read %d rows", len(chunk))
 		if len(chunk) == 1 {
-			what = fmt.Sprintf("read %q", chunk[0])
+			what = fmt.Sprintf("read %q", chunk[0].group+chunk[0].name)
 		}
-		args := make([]any, 0, 2*len(chunk))
-		for _, key := range chunk {
-			group, name, err := split(key)
-			if err != nil {
-				return nil, s.fault(ctx, what, err)
-			}
-			args = append(args, group, name)
-		}
-		rows, err := s.read(ctx, what, s.engine.get(len(chunk)), args)
+		query, args := s.engine.get(chunk)
+		rows, err := s.read(ctx, what, query, args)
 		if err != nil {
 			return nil, err
 		}
@@ -121,13 +122,13 @@ func (s *Store) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 func (s *Store) List(ctx context.Context, group, after string) iter.Seq2[lease.Row, error] {
 	return func(yield func(lease.Row, error) bool) {
 		what := fmt.Sprintf("list %q", group)
-		if _, _, err := split(group + "name"); err != nil || !strings.HasSuffix(group, "/") {
+		if _, err := split(group + "name"); err != nil || !strings.HasSuffix(group, "/") {
 			yield(lease.Row{}, s.fault(ctx, what, errors.New("not a group that ends in a slash, of UTF-8 without zero bytes")))
 			return
 		}
-		query, args := s.engine.list, []any{group}
+		query, args := s.engine.list(group)
 		if from, ok := parseCursor(after); ok {
-			query, args = s.engine.since, append(args, from)
+			query, args = s.engine.since(group, from)
 		}
 		rows, err := s.read(ctx, what, query, args)
 		if err != nil {
@@ -151,10 +152,6 @@ func (s *Store) Put(ctx context.Context, rows []lease.Row) []error {
 func (s *Store) Delete(ctx context.Context, rows []lease.Row) []error {
 	return s.write(ctx, "delete", rows, s.engine.remove)
 }
-
-// change applies a write to the rows, in a transaction of conn, and has each one's answer in answers: nil, or a conflict. An error is about the transaction: nothing
-// of it is stored, unless it failed to say so.
-type change func(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error
 
 // write applies one change to all rows that are sound, and answers nil when all were written.
 func (s *Store) write(ctx context.Context, verb string, rows []lease.Row, f change) []error {
@@ -188,7 +185,7 @@ func (s *Store) together(ctx context.Context, verb string, rows []lease.Row, f c
 		what = fmt.Sprintf("%s %q at version %d", verb, rows[0].Key, rows[0].Version)
 	}
 	answers := make([]error, len(rows))
-	err := s.exclusively(ctx, what, func(conn *sql.Conn) error { return f(ctx, conn, rows, answers) })
+	err := s.inTurn(ctx, what, func(conn *sql.Conn) error { return f(ctx, conn, rows, answers) })
 	switch {
 	case err != nil && len(rows) > 1 && s.engine.blamesRow(err):
 		for i := range rows {
@@ -226,6 +223,9 @@ func (s *Store) rows(ctx context.Context, conn *sql.Conn, query string, args []a
 	for found.Next() {
 		var c columns
 		if err := found.Scan(&c.group, &c.name, &c.version, &c.cursor, &c.value); err != nil {
+			return nil, err
+		}
+		if err := s.engine.refuse(c); err != nil {
 			return nil, err
 		}
 		rows = append(rows, s.decode(c))

@@ -202,6 +202,21 @@ func TestValidateRefusesWhatCannotWork(t *testing.T) {
 			t.Errorf("table %q: Setup has no error", name)
 		}
 	}
+	for name, sound := range map[string]bool{
+		"leases": true, "orders.leases": true, "Orders.Leases_9": true, strings.Repeat("x", 50) + "." + strings.Repeat("y", 50): true,
+		"": true, ".leases": false, "orders.": false, "a.b.c": false, "orders.1a": false, "a b.c": false, strings.Repeat("x", 51): false, "a." + strings.Repeat("x", 51): false,
+	} {
+		s := sqllease.New(db, &sqllease.Config{Dialect: sqllease.PostgreSQL, Table: name})
+		if err := s.Validate(); sound != (err == nil) || err != nil && !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
+			t.Errorf("table %q of PostgreSQL: %v", name, err)
+		}
+	}
+	unknown := sqllease.New(nil, &sqllease.Config{Dialect: "mysql", Table: "a b"})
+	for _, want := range []string{`Config.Dialect is "mysql": use one of ["sqlite" "postgresql"]`, `Config.Table is "a b"`, "sql.Open"} {
+		if err := unknown.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want it to say %q, too", err, want)
+		}
+	}
 	if err := sqllease.New(nil, nil).Setup(t.Context()); err == nil || !strings.Contains(err.Error(), "sql.Open") {
 		t.Errorf("no database: %v", err)
 	}

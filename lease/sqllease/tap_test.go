@@ -4,11 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
+
+	"github.com/runnelhq/runnel/lease/sqllease"
 )
 
 // tap stands between the pool and the driver, and sees each statement.
@@ -25,15 +30,33 @@ type tap struct {
 	cut        error // ends answers after a row
 }
 
-// tapped opens a file through a tap.
-func tapped(t *testing.T, file string) (*tap, *sql.DB) {
-	t.Helper()
-	connector, err := sqlite.NewConnector("file:" + file)
-	if err != nil {
-		t.Fatal(err)
+// tapOn is connect through a tap.
+func tapOn(at string) (*tap, *sql.DB, *sqllease.Store, error) {
+	address, table, server := strings.Cut(at, "#")
+	cfg := &sqllease.Config{Table: table}
+	var connector driver.Connector
+	var err error
+	if server {
+		cfg.Dialect = sqllease.PostgreSQL
+		var parsed *pgx.ConnConfig
+		if parsed, err = pgx.ParseConfig(address); err == nil {
+			connector = stdlib.GetConnector(*parsed)
+		}
+	} else {
+		connector, err = sqlite.NewConnector("file:" + address)
 	}
 	tp := &tap{Connector: connector}
 	db := sql.OpenDB(tp)
+	return tp, db, sqllease.New(db, cfg), err
+}
+
+// tapped opens a file through a tap.
+func tapped(t *testing.T, file string) (*tap, *sql.DB) {
+	t.Helper()
+	tp, db, _, err := tapOn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -61,30 +84,35 @@ func (t *tap) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	t.connected.Add(1)
-	return &tapConn{conn.(sqliteConn), t}, nil
+	return &tapConn{conn.(tappable), t}, nil
 }
 
-// sqliteConn is what a connection of the driver can do.
-type sqliteConn interface {
+// tappable is what a connection of the drivers can do.
+type tappable interface {
 	driver.Conn
 	driver.ExecerContext
 	driver.QueryerContext
 	driver.SessionResetter
-	driver.Validator
 }
 
 type tapConn struct {
-	sqliteConn
+	tappable
 	tap *tap
 }
 
+// IsValid asks the drivers that can say.
+func (c *tapConn) IsValid() bool {
+	v, ok := c.tappable.(driver.Validator)
+	return !ok || v.IsValid()
+}
+
 func (c *tapConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	return through(c, query, func(query string) (driver.Result, error) { return c.sqliteConn.ExecContext(ctx, query, args) })
+	return through(c, query, func(query string) (driver.Result, error) { return c.tappable.ExecContext(ctx, query, args) })
 }
 
 func (c *tapConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	return through(c, query, func(query string) (driver.Rows, error) {
-		rows, err := c.sqliteConn.QueryContext(ctx, query, args)
+		rows, err := c.tappable.QueryContext(ctx, query, args)
 		if c.tap.cut == nil || err != nil {
 			return rows, err
 		}
@@ -120,7 +148,7 @@ func through[T any](c *tapConn, query string, run func(string) (T, error)) (answ
 	t.mu.Unlock()
 	var none T
 	if before != nil {
-		if err := before(c.sqliteConn, query); err != nil {
+		if err := before(c.tappable, query); err != nil {
 			return none, err
 		}
 	}
@@ -128,7 +156,7 @@ func through[T any](c *tapConn, query string, run func(string) (T, error)) (answ
 		return none, err
 	}
 	if after != nil {
-		if err := after(c.sqliteConn, query); err != nil {
+		if err := after(c.tappable, query); err != nil {
 			return none, err
 		}
 	}

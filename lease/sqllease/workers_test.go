@@ -2,7 +2,6 @@ package sqllease_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -17,7 +16,6 @@ import (
 	"github.com/runnelhq/runnel/consumer/memsource"
 	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/lease"
-	"github.com/runnelhq/runnel/lease/sqllease"
 )
 
 const workerShards = 4
@@ -29,13 +27,13 @@ var quick = lease.Timing{
 }
 
 // beWorker stores positions of its shards without end, and says "shard epoch position" for each that was stored.
-func beWorker(ctx context.Context, file string) error {
-	db, err := sql.Open("sqlite", file)
+func beWorker(ctx context.Context, at string) error {
+	db, store, err := connect(at)
 	if err != nil {
 		return err
 	}
 	coordinator, err := lease.NewCoordinator(lease.Config{
-		Store: sqllease.New(db, nil), App: "orders", Stream: "orders", Timing: quick,
+		Store: store, App: "orders", Stream: "orders", Timing: quick,
 		Shards: func(context.Context) iter.Seq2[lease.Shard, error] {
 			return func(yield func(lease.Shard, error) bool) {
 				for i := range workerShards {
@@ -91,9 +89,12 @@ func positionIn(t *testing.T, line string) (shard string, at stored) {
 	return shard, at
 }
 
-func TestShardsOfAKilledProcessGoOnInAnother(t *testing.T) {
-	file := newFile(t)
-	one := start(t, "worker", file)
+func TestShardsOfAKilledProcessGoOnInAnother(t *testing.T) { killAWorker(t, newFile(t)) }
+
+// killAWorker kills a process that works on shards, and wants another to go on.
+func killAWorker(t *testing.T, at string) {
+	t.Helper()
+	one := start(t, "worker", at)
 	last := reach(t, one, 3)
 	for line := range strings.Lines(one.kill(t)) {
 		if strings.HasSuffix(line, "\n") {
@@ -101,7 +102,7 @@ func TestShardsOfAKilledProcessGoOnInAnother(t *testing.T) {
 			last[shard] = at
 		}
 	}
-	other := start(t, "worker", file)
+	other := start(t, "worker", at)
 	first := reach(t, other, 1)
 	for shard, was := range last {
 		if is := first[shard]; is.epoch <= was.epoch || is.position <= was.position {
@@ -111,11 +112,11 @@ func TestShardsOfAKilledProcessGoOnInAnother(t *testing.T) {
 	other.kill(t)
 }
 
-// fleet runs consumers of one stream on one file, each with a pool of its own.
+// fleet runs consumers of one stream on one place, each with a pool of its own.
 type fleet struct {
 	t      *testing.T
 	source *memsource.Source
-	file   string
+	at     string
 
 	mu      sync.Mutex
 	handled map[string][]string // workers by record, in the order of its deliveries
@@ -129,8 +130,9 @@ type member struct {
 
 func (f *fleet) join(name string) *member {
 	f.t.Helper()
+	_, store := connected(f.t, f.at)
 	c, err := consumer.New(consumer.Config{
-		Name: "orders-index", Source: f.source, Leases: sqllease.New(open(f.t, f.file), nil), Worker: name, Timing: quick,
+		Name: "orders-index", Source: f.source, Leases: store, Worker: name, Timing: quick,
 		Handler: consumer.Each(func(_ context.Context, r consumer.Record) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -190,8 +192,11 @@ func (f *fleet) put(phase string, n int) {
 	})
 }
 
-func TestTwoWorkersShareAStreamAndHandOver(t *testing.T) {
-	f := &fleet{t: t, file: newFile(t), handled: map[string][]string{}, source: memsource.New("orders", &memsource.Config{Shards: 4, Poll: 50 * time.Millisecond})}
+func TestTwoWorkersShareAStreamAndHandOver(t *testing.T) { shareAndHandOver(t, newFile(t)) }
+
+func shareAndHandOver(t *testing.T, at string) {
+	t.Helper()
+	f := &fleet{t: t, at: at, handled: map[string][]string{}, source: memsource.New("orders", &memsource.Config{Shards: 4, Poll: 50 * time.Millisecond})}
 	one := f.join("one")
 	f.until("all shards of one worker", func() bool { return len(one.Status().Shards) == 4 })
 	f.put("alone", 40)

@@ -1,0 +1,58 @@
+package sqllease
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"time"
+)
+
+// lastLimit is how long a connection may take to be left as it was: one that hangs must not hold up its caller.
+const lastLimit = time.Second
+
+// finish calls f in a transaction that has begun, and ends it: it is kept if f says that there is something to keep.
+func finish(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
+	keep, err := f()
+	if err == nil && keep {
+		if err = execute(ctx, conn, "COMMIT"); err != nil {
+			err = &commitError{err}
+		}
+	}
+	if err != nil || !keep {
+		lastly(ctx, conn, "ROLLBACK")
+	}
+	return err
+}
+
+// commitError is the error of a COMMIT. Unless its code says otherwise, it is not known whether the transaction was kept.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return fmt.Sprintf("commit: %v", e.err) }
+
+func (e *commitError) Unwrap() error { return e.err }
+
+// lastly executes what leaves a connection as it was, also when ctx has ended. A connection on which that fails is in an unknown state: it is closed, which ends its
+// transaction, and not given back to the pool. No such statement waits for a lock.
+func lastly(ctx context.Context, conn *sql.Conn, query string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLimit)
+	defer cancel()
+	if err := execute(ctx, conn, query); err != nil {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+}
+
+func execute(ctx context.Context, conn *sql.Conn, query string) error {
+	_, err := conn.ExecContext(ctx, query)
+	return err
+}
+
+// affects executes a statement and tells whether it changed a row.
+func affects(ctx context.Context, conn *sql.Conn, query string, args ...any) (bool, error) {
+	result, err := conn.ExecContext(ctx, query, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
