@@ -29,7 +29,11 @@ func (a *audit) writtenLease(by *process, before, after lease.Row) {
 		a.made(by, la)
 		return
 	}
-	if r.Generation != b.Generation {
+	switch {
+	case r.Generation == b.Generation:
+	case r.Owner != "":
+		a.followed(by, la, b)
+	default:
 		a.reset(by, la, b)
 		return
 	}
@@ -75,6 +79,22 @@ func (a *audit) removed(by *process, la *leaseAudit, b leaseRow) {
 		}
 	}
 	la.removed = true
+}
+
+// followed holds a take that raises the generation to a child that was begun by nobody when its parents were reset.
+func (a *audit) followed(by *process, la *leaseAudit, b leaseRow) {
+	a.w.counts.add("child that follows a reset")
+	var highest uint64
+	for _, p := range la.k.parents {
+		if parent := a.leases[p.id]; parent != nil {
+			highest = max(highest, parent.row.Generation)
+		}
+	}
+	if la.row.Generation < b.Generation || la.row.Generation > highest || b.Position != "" {
+		a.w.fail("generation", "%s takes %s in generation %d, from %+v", by.name, la.id, la.row.Generation, b)
+	}
+	la.done = a.w.stream.first(la.k, a.start(la.row.Start))
+	la.begun = la.done
 }
 
 // start reads where a row says that its shard begins.
