@@ -68,7 +68,7 @@ BENCH ?= kinesis streams memory idle latency pause start leases
 COUNT ?= 0
 OUT ?= $(RUNNEL_CACHE)/bench
 .PHONY: bench
-bench: $(if $(filter latency pause start leases,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 14 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
+bench: $(if $(filter latency pause start leases fleets,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 14 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
 	@mkdir -p $(OUT)
 	@go build -o $(RUNNEL_CACHE)/bin/bench ./integration/bench
 	@for part in $(BENCH); do \
@@ -77,8 +77,12 @@ bench: $(if $(filter latency pause start leases,$(BENCH)),engines) $(benchstat) 
 	done
 	@$(RUNNEL_CACHE)/bin/bench goals $(OUT) | tee $(OUT)/goals.md
 
+.PHONY: bench-leases
+bench-leases: ## what leases cost at scale, on DynamoDB Local, Redis and PostgreSQL and simulated, and how fast shards find owners, in some 12 minutes
+	@$(MAKE) --no-print-directory bench BENCH="leases fleets"
+
 .PHONY: engines
-engines: ## install the servers that tests need, once: LocalStack, kinesis-mock, DynamoDB Local
+engines: ## install the servers that tests need, once: LocalStack, kinesis-mock, DynamoDB Local, Redis, PostgreSQL
 	@localstack/install/install.sh
 
 .PHONY: tools

@@ -18,6 +18,7 @@ var errCut = errors.New("cut off")
 
 // fleet is the workers of one application, without records: what leases alone cost, and how fast shards find their owners.
 type fleet struct {
+	app     string
 	shards  []lease.Shard
 	store   func() lease.Store // a way to the store for one worker
 	meter   meter
@@ -43,7 +44,7 @@ type owners struct {
 }
 
 func newFleet(shards int, store func() lease.Store) *fleet {
-	f := &fleet{store: store, board: &owners{of: make(map[string]string), takes: make(map[string]int), live: make(map[string]bool)}}
+	f := &fleet{app: unique("fleet"), store: store, board: &owners{of: make(map[string]string), takes: make(map[string]int), live: make(map[string]bool)}}
 	for i := range shards {
 		f.shards = append(f.shards, lease.Shard{ID: fmt.Sprintf("shardId-%012d", i)})
 	}
@@ -54,7 +55,7 @@ func (f *fleet) start(ctx context.Context, n int) error {
 	for i := range n {
 		m := &member{name: fmt.Sprintf("worker-%d", i+1), way: &metered{Store: f.store(), meter: &f.meter}, ended: make(chan struct{})}
 		c, err := lease.NewCoordinator(lease.Config{
-			Store: m.way, App: "fleet", Worker: m.name, Stream: "stream", Incarnation: "one",
+			Store: m.way, App: f.app, Worker: m.name, Stream: "stream", Incarnation: "one",
 			Shards: func(context.Context) iter.Seq2[lease.Shard, error] {
 				return func(yield func(lease.Shard, error) bool) {
 					for _, s := range f.shards {
@@ -105,14 +106,13 @@ func (f *fleet) work(ctx context.Context, name string, l *lease.Lease) <-chan st
 }
 
 // end stops every worker, the dead ones too.
-func (f *fleet) end() error {
+func (f *fleet) end() {
 	for _, m := range f.members {
 		m.stop()
 	}
 	for _, m := range f.members {
 		<-m.ended
 	}
-	return f.errs.all()
 }
 
 func (b *owners) alive(name string, is bool) {
@@ -178,11 +178,11 @@ func (f *fleet) until(ctx context.Context, what string, is func() bool) (time.Du
 	begun := time.Now()
 	for !is() {
 		if err := backoff.Wait(ctx, 20*time.Millisecond); err != nil {
-			return 0, fmt.Errorf("%s: %w: %w", what, err, f.errs.all())
+			return 0, fmt.Errorf("%s: %w: %.2000v", what, err, f.errs.all())
 		}
 		if time.Since(begun) > 5*time.Minute {
 			all, least, most := f.board.spread()
-			return 0, fmt.Errorf("not within 5 minutes: %s; %d shards owned, %d to %d each: %w", what, all, least, most, f.errs.all())
+			return 0, fmt.Errorf("not within 5 minutes: %s; %d shards owned, %d to %d each: %.2000v", what, all, least, most, f.errs.all())
 		}
 	}
 	return time.Since(begun), nil
@@ -204,10 +204,10 @@ type fleetSize struct{ shards, workers int }
 var fleetSizes = []fleetSize{{100, 3}, {1000, 10}}
 
 // measure runs a fleet from cold, at rest, and through deaths. served gives what the server counted since an earlier look.
-func (f *fleet) measure(ctx context.Context, o options, r *report, name string, workers int, served func(context.Context) (float64, error)) (err error) {
+func (f *fleet) measure(ctx context.Context, o options, r *report, name string, workers int, served func(context.Context) (float64, error)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	defer func() { err = errors.Join(err, f.end()) }()
+	defer f.end()
 	if err := f.start(ctx, workers); err != nil {
 		return err
 	}
@@ -252,6 +252,9 @@ func (f *fleet) measure(ctx context.Context, o options, r *report, name string, 
 		metrics = append(metrics, metric{float64(took), fmt.Sprintf("crash-of-%d-ns", n)}, metric{again, fmt.Sprintf("crash-of-%d-takes/orphan", n)})
 	}
 	r.result(name, metrics...)
+	if tried := f.errs.all(); tried != nil {
+		r.note("tried again: %.300v", tried)
+	}
 	return nil
 }
 

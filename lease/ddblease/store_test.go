@@ -103,7 +103,7 @@ func TestHazard17ALostAnswerIsAConflictAfterTheRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, sent := storeOn(in(
 			reply{lost: io.ErrUnexpectedEOF},
-			reply{code: "ConditionalCheckFailedException", body: `{"message":"The conditional request failed","Item":` + itemText("app/S/i/shard", 8, "kept", `{}`) + `}`},
+			reply{code: "ConditionalCheckFailedException", body: `{"message":"The conditional request failed","Item":` + itemText("app/S/i/shard", 8, "kept", `{"owner":"é"}`) + `}`},
 		), nil)
 		errs := s.Put(t.Context(), []lease.Row{row(7)})
 		if len(errs) != 1 || !errors.Is(errs[0], lease.ErrConflict) || !strings.Contains(errs[0].Error(), "it has version 8") {

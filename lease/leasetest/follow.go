@@ -13,12 +13,12 @@ import (
 	"github.com/runnelhq/runnel/lease"
 )
 
-// someSeconds are those that [lease.Store] allows a listing to be behind.
-const someSeconds = 3 * time.Second
+// someTime is what the "some seconds" are taken to be that [lease.Store] allows a listing to be behind.
+const someTime = 3 * time.Second
 
 const (
 	authors    = 3
-	writesFor  = someSeconds + 2*time.Second
+	writesFor  = someTime + 2*time.Second
 	writePause = 20 * time.Millisecond
 	looksEvery = 100 * time.Millisecond
 )
@@ -91,7 +91,7 @@ func listWhileWritten(s *scene) {
 	seen, cursor := map[string]uint64{}, ""
 	wg.Go(func() {
 		for look := 0; backoff.Wait(ctx, looksEvery) == nil; look++ {
-			then := time.Now().Add(-someSeconds)
+			then := time.Now().Add(-someTime)
 			all, changes := c.by(then, c.written), c.by(then, c.stamped)
 			switch look % 3 {
 			case 0:
@@ -125,7 +125,7 @@ func (s *scene) wants(c *chronicle, what string, err error, seen, want map[strin
 	if err != nil {
 		s.Errorf("%s, while others write: %v", what, err)
 	} else if text := c.missing(seen, want); text != "" {
-		s.Errorf("%s, while others write: %s, which was acknowledged %v before", what, text, someSeconds)
+		s.Errorf("%s, while others write: %s, which was acknowledged %v before", what, text, someTime)
 	}
 }
 

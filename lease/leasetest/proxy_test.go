@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -131,6 +132,17 @@ func TestACutProxyEndsAndRefusesConnections(t *testing.T) {
 	p.Set(None)
 	if answer, err := askAnew(t, p); err != nil {
 		t.Errorf("%q, %v on a sound line", answer, err)
+	}
+}
+
+func TestACutProxyEndsConnectionsThatAreAtRest(t *testing.T) {
+	_, p, conn := throughProxy(t)
+	p.Set(Cut)
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v; want the end of the connection", err)
 	}
 }
 

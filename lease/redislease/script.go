@@ -44,7 +44,7 @@ type batch struct {
 	bytes  int
 }
 
-// A run of a script blocks the server for everybody, so it is bounded: a hundred rows, or a megabyte and one row more, take less than a millisecond or two.
+// A run of a script blocks the server for everybody, so it is bounded: a hundred rows of 1 KB take about a millisecond, and a megabyte and one row more some four.
 const (
 	maxRows  = 100
 	maxBytes = 1 << 20
