@@ -1,0 +1,107 @@
+package sim
+
+// firstDue is the ordinal of the first record that must be handled.
+func (a *audit) firstDue(k *shard) int {
+	return a.w.stream.first(k, a.start(a.pinned))
+}
+
+// began is called when the work on a lease begins.
+func (a *audit) began(j *job) {
+	la := a.lease(j.l.Shard().ID)
+	t := la.epochs[j.l.Epoch()]
+	switch {
+	case t == nil || t.session != j.l.Session():
+		a.w.fail("work", "%s works on %s in epoch %d, which is not its own", j.p.name, la.id, j.l.Epoch())
+		return
+	case t.worked:
+		a.w.fail("work", "%s works on %s in epoch %d twice", j.p.name, la.id, j.l.Epoch())
+	case t.through > 0 && j.first != t.through:
+		a.w.fail("position", "%s begins on %s at record %d, and its take carried %d", j.p.name, la.id, j.first, t.through)
+	}
+	t.worked = true
+	if j.p.w.trace.on() {
+		j.p.w.trace.say(j.p.name, "work", "%s epoch %d from record %d", la.id, j.l.Epoch(), j.first)
+	}
+}
+
+// handles is called when a handler is about to be called.
+func (a *audit) handles(j *job, c *call) {
+	w, la, n := a.w, a.lease(j.l.Shard().ID), c.ordinal
+	if w.trace.on() {
+		w.trace.say(j.p.name, "handle", "%s record %d epoch %d", la.id, n, j.l.Epoch())
+	}
+	r := la.row
+	t := la.epochs[j.l.Epoch()]
+	stored := r.through()
+	switch {
+	case r.Owner != j.l.Session() || r.Epoch != j.l.Epoch() || r.Generation != j.l.Generation() || r.State != open:
+		w.fail("overlap", "%s hands out record %d of %s in epoch %d, and the row says %+v", j.p.name, n, la.id, j.l.Epoch(), r)
+	case !a.sessions[j.l.Session()].valid():
+		w.fail("validity", "%s hands out record %d of %s although its session lapsed", j.p.name, n, la.id)
+	case t.gaveUp:
+		w.fail("over", "%s hands out record %d of %s in epoch %d after it sent its release or end", j.p.name, n, la.id, j.l.Epoch())
+	case la.running[j.p] != nil:
+		w.fail("running", "%s hands out record %d of %s while another call runs", j.p.name, n, la.id)
+	case n > la.done:
+		w.fail("hole", "%s hands out record %d of %s, of which %d are done", j.p.name, n, la.id, la.done)
+	case n < stored:
+		w.fail("repeat", "%s hands out record %d of %s again, of which %d are stored", j.p.name, n, la.id, stored)
+	case j.window > 0 && n >= max(stored, j.first)+j.window:
+		w.fail("repeat", "%s hands out record %d of %s, of which %d are stored: more than its window of %d", j.p.name, n, la.id, stored, j.window)
+	}
+	a.parentsEnded(la, "works on")
+	for _, p := range la.k.parents {
+		if parent := a.leases[p.id]; parent != nil && parent.exists && parent.done < w.stream.arrived(p, w.now) {
+			w.fail("lineage", "record %d of %s is handed out, and of its parent %s only %d are done", n, la.id, p.id, parent.done)
+		}
+	}
+	if n < la.begun {
+		w.counts.add("record repeated")
+	}
+	la.begun = max(la.begun, n+1)
+	la.running[j.p] = c
+}
+
+// handled is called when a handler returns.
+func (a *audit) handled(j *job, c *call, done bool) {
+	la := a.lease(j.l.Shard().ID)
+	delete(la.running, j.p)
+	if a.w.trace.on() {
+		a.w.trace.say(j.p.name, "handled", "%s record %d epoch %d: %v", la.id, c.ordinal, j.l.Epoch(), done)
+	}
+	if done && c.ordinal == la.done && j.l.Generation() == la.row.Generation {
+		la.done++
+	}
+}
+
+// stored is called when a lease says that a position is stored.
+func (a *audit) stored(j *job, through int) {
+	la := a.lease(j.l.Shard().ID)
+	if la.row.Generation == j.l.Generation() && la.row.through() < through {
+		a.w.fail("stored", "%s was told that %d records of %s are stored, and %d are", j.p.name, through, la.id, la.row.through())
+	}
+}
+
+// gaveUp is called when a release or an END has returned.
+func (a *audit) gaveUp(j *job, err error, what string) {
+	la := a.lease(j.l.Shard().ID)
+	if a.w.trace.on() {
+		a.w.trace.say(j.p.name, what, "%s epoch %d through %d: %v", la.id, j.l.Epoch(), j.done, err)
+	}
+	if err != nil {
+		return
+	}
+	if j.done > j.first {
+		a.stored(j, j.done)
+	}
+	if r := la.row; r.Owner == j.l.Session() && r.Epoch == j.l.Epoch() {
+		a.w.fail("release", "%s was told that epoch %d of %s is over, and the row still says %+v", j.p.name, j.l.Epoch(), la.id, r)
+	}
+}
+
+// exited is called when a process has ended, and its handlers with it.
+func (a *audit) exited(p *process) {
+	for _, la := range a.leases {
+		delete(la.running, p)
+	}
+}

@@ -1,0 +1,11 @@
+// Package sim runs workers of package lease in virtual time, on a store, a stream and hosts that fail, and asserts what must hold all along.
+//
+// A world is made from a seed and nothing else: the same seed gives the same run, byte for byte of its trace. The workers are the real
+// [lease.Coordinator], standing on a ground of this package: their goroutines are coroutines, of which one at a time runs until it waits. What they
+// work on is a model of a consumer's runner, which hands out records, has some of them handled slowly or never, and stores positions.
+//
+//	result := sim.Run(17, os.Stdout)
+//
+// The first eight tenths of a run have faults: kills, stops and suspended machines, clocks that jump, networks that lose, delay and repeat,
+// listings that are old, shards that split and merge. The rest is quiet, and then everything must come to rest: each shard owned, each record handled.
+package sim

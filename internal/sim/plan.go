@@ -1,0 +1,67 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/runnelhq/runnel/lease"
+)
+
+// plan is what the dice say about a world before its time begins.
+type plan struct {
+	timing  lease.Timing
+	workers int
+	shards  int           // at the beginning
+	latest  bool          // the application starts at LATEST
+	calm    time.Duration // no faults from here on
+	end     time.Duration
+	drift   int64 // how far clocks may be from right, in parts of a million
+}
+
+// most is how many shards may be open at once.
+const most = 32
+
+// timings are accepted by Validate: the default, as often as not; the quickest; one with little to spare; and a slow one.
+var timings = []lease.Timing{
+	{Heartbeat: 2 * time.Second, Expiry: 10 * time.Second, Poll: 2 * time.Second, Request: 2 * time.Second, List: 30 * time.Second, Settle: 5 * time.Second},
+	{Heartbeat: 200 * time.Millisecond, Expiry: time.Second, Poll: 250 * time.Millisecond, Request: 300 * time.Millisecond, List: 3 * time.Second, Settle: 500 * time.Millisecond},
+	{Heartbeat: time.Second, Expiry: 4 * time.Second, Poll: 2 * time.Second, Request: time.Second, List: 10 * time.Second, Settle: 2 * time.Second},
+	{Heartbeat: 3 * time.Second, Expiry: 15 * time.Second, Poll: 4 * time.Second, Request: 4 * time.Second, List: 30 * time.Second, Settle: 10 * time.Second},
+}
+
+// length is how long a run is, in expiries: ten minutes at the default.
+const length = 60
+
+func newPlan(dice *rand.Rand) plan {
+	p := plan{timing: timings[0], workers: 3 + dice.IntN(5), shards: 4 + dice.IntN(13), latest: dice.IntN(3) == 0}
+	if dice.IntN(2) == 0 {
+		p.timing = timings[dice.IntN(len(timings))]
+	}
+	if dice.IntN(8) == 0 {
+		p.shards = most - 8 + dice.IntN(8)
+	}
+	if dice.IntN(3) == 0 {
+		p.timing.Watchdog = p.timing.Expiry * 3 / 2
+	}
+	p.end = length * p.timing.Expiry
+	p.calm = p.end / 10 * 8
+	switch dice.IntN(4) {
+	case 0:
+		p.drift = 110_000 // two hosts at either end differ by a ratio of 1.247
+	case 1:
+		p.drift = 5_000
+	default:
+		p.drift = 50
+	}
+	return p
+}
+
+// quiet is how long the end of a run has no faults.
+func (p plan) quiet() time.Duration { return p.end - p.calm }
+
+// found is within which time of the end of the faults, or of a worker's death in quiet, a shard must be owned again. The observers' clocks may be slow, requests
+// that were sent in the faults end with their limit, and a worker that was cut off must see that its session is over.
+func (p plan) found() time.Duration {
+	t := p.timing
+	return (t.Expiry+2*t.Poll+t.Heartbeat)*5/4 + 3*t.Request + time.Second
+}
