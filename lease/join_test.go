@@ -3,6 +3,7 @@ package lease_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,7 @@ type buryingStore struct {
 
 func (s *buryingStore) Put(ctx context.Context, rows []lease.Row) []error {
 	errs := s.Store.Put(ctx, rows)
-	if errs != nil || kind(rows[0].Key) != "W" || !s.buried.CompareAndSwap(nil, rows[0].Key) {
+	if errors.Join(errs...) != nil || kind(rows[0].Key) != "W" || !s.buried.CompareAndSwap(nil, rows[0].Key) {
 		return errs
 	}
 	dead := rows[0]
