@@ -16,9 +16,8 @@ type audit struct {
 	app      appRow
 	pinned   string // the start that LATEST became
 	waits    map[string]time.Duration
-	moved    time.Duration       // when an owner last changed
-	sure     map[*task][]*tenure // what a task last read to be its own
-	asking   map[*task][]asked   // shards of which a task has just written a take, and what it reads next says what became of it
+	moved    time.Duration     // when an owner last changed
+	asking   map[*task][]asked // shards of which a task has just written a take, and what it reads next says what became of it
 }
 
 // leaseAudit is what happened to a shard's lease.
@@ -53,7 +52,7 @@ type asked struct {
 }
 
 func newAudit(w *world) *audit {
-	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration), asking: make(map[*task][]asked), sure: make(map[*task][]*tenure)}
+	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration), asking: make(map[*task][]asked)}
 }
 
 func (a *audit) lease(id string) *leaseAudit {
@@ -127,7 +126,6 @@ func (a *audit) acknowledged(p *process, rows []lease.Row, errs []error) {
 // answered is called when a process has read rows, or none if it had no answer.
 func (a *audit) answered(p *process, rows []lease.Row) {
 	asking := a.asking[a.w.current]
-	delete(a.sure, a.w.current)
 	delete(a.asking, a.w.current)
 	for _, row := range rows {
 		if row.Version == 0 {
@@ -169,23 +167,14 @@ func (a *audit) resolved(p *process, id string, r leaseRow, asking []asked) {
 	}
 }
 
-// unsure is called when a task could not learn whether the store forgot something: what it read before is no reason to begin.
-func (a *audit) unsure() {
-	delete(a.asking, a.w.current)
-	for _, t := range a.sure[a.w.current] {
-		t.confirmed = false
-	}
-}
-
 // confirmed notes that a process read that a shard is its own.
 func (a *audit) confirmed(p *process, id string, r leaseRow) {
 	t := a.lease(id).epochs[r.Epoch]
 	s := a.sessions[r.Owner]
-	if t == nil || s == nil || s.p != p || t.session != r.Owner || !s.valid() || p.stopped || a.buried(r.Owner) {
+	if t == nil || s == nil || s.p != p || t.session != r.Owner || !s.valid() || p.stopped || p.unsure || a.buried(r.Owner) {
 		return
 	}
 	t.confirmed = true
-	a.sure[a.w.current] = append(a.sure[a.w.current], t)
 }
 
 // written is called when a write is applied: before and after are the row, of version 0 if it does not exist.

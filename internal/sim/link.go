@@ -104,9 +104,7 @@ func (l link) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 func (l link) History(ctx context.Context, _ []string) (string, error) {
 	var history string
 	err := l.ask(ctx, "history", noReads, func() { history = l.p.w.store.history })
-	if err != nil {
-		l.p.w.audit.unsure()
-	}
+	l.p.unsure = err != nil
 	return history, err
 }
 
