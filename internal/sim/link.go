@@ -24,7 +24,6 @@ func (l link) Setup(ctx context.Context) error { return context.Cause(ctx) }
 type trip struct {
 	there, back time.Duration
 	lost        bool  // it does not arrive
-	unanswered  bool  // its answer does not
 	err         error // it is refused
 }
 
