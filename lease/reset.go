@@ -158,7 +158,7 @@ func (d *desk) reset(ctx context.Context, what Reset, generation uint64, rows ma
 		for _, id := range news {
 			asked[id] = true
 		}
-		if err := d.released(ctx, order, anybody); err != nil {
+		if err := d.released(ctx, news, anybody); err != nil { // those that were let go of before are worked on again
 			return err
 		}
 		if rows, err = d.readable(ctx); err != nil { // children that were made meanwhile are among them
