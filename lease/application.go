@@ -69,6 +69,7 @@ func (m *member) fetchApp(ctx context.Context) (appRow, error) {
 	}
 	m.mu.Lock()
 	m.view.application(r, m.clock.mono())
+	m.accepted = r.History
 	m.mu.Unlock()
 	return r, nil
 }

@@ -15,8 +15,14 @@
 // is suspended may act in a lease that is no longer its own until it asks Valid: what it stores is refused, and only the place where its effects go can refuse
 // those, by epoch and session.
 //
+// # Operators
+//
+// An [Operator] looks at an application and acts on it by its rows: it pauses shards, drains workers, and has shards read again. It takes no shard from an owner that lives: it asks for
+// it in the shard's row, and the owner finishes what is in flight and lets go.
+//
 // # Stores
 //
 // Every rule of the protocol is in this package; a [Store] keeps opaque versioned rows and compares versions. Package memlease keeps them in
-// memory, ddblease in a DynamoDB table, sqllease in SQLite, redislease in Redis.
+// memory, ddblease in a DynamoDB table, sqllease in SQLite, redislease in Redis. One that may
+// forget what it acknowledged says so as a [Historian]: then nothing is taken until whoever had something before has stopped.
 package lease

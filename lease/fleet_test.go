@@ -44,6 +44,7 @@ type crew struct {
 type job struct {
 	*lease.Lease
 	ctx    context.Context
+	began  time.Time
 	orders chan order
 	left   chan struct{}
 }
@@ -202,7 +203,7 @@ func (w *crew) failed(err error) {
 
 // work does what the test orders, and releases when the shard is wanted back.
 func (w *crew) work(ctx context.Context, l *lease.Lease) <-chan struct{} {
-	j := &job{Lease: l, ctx: ctx, orders: make(chan order), left: make(chan struct{})}
+	j := &job{Lease: l, ctx: ctx, began: time.Now(), orders: make(chan order), left: make(chan struct{})}
 	w.mu.Lock()
 	w.jobs[l.Shard().ID] = j
 	w.log = append(w.log, j)

@@ -1,11 +1,12 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 )
 
-// readHistory asks the store for its history. With another one than before all rows are listed again.
+// readHistory asks the store for its history.
 func (m *member) readHistory(ctx context.Context) error {
 	history, err := m.req.history(ctx)
 	if err != nil {
@@ -18,7 +19,6 @@ func (m *member) readHistory(ctx context.Context) error {
 	if !m.view.historyRead(history, now) || old == "" {
 		return nil
 	}
-	m.full.Store(true)
 	m.log.Warn("lease: the store has another history and may have forgotten writes: nothing is taken for the expiry", "old", old, "new", history)
 	return nil
 }
@@ -41,14 +41,12 @@ func (m *member) acceptHistory(ctx context.Context, r appRow) error {
 	return nil
 }
 
-// born is the history with which this worker makes the application's row: if it was there before, the store forgot it, and the takes after it too.
+// born is the history with which this worker makes the application's row. If this process had seen that row before, the store forgot it, and the takes after it too: then all wait. A
+// process that has just begun cannot know, and goes on at once.
 func (m *member) born() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.view.app.version != 0 {
-		return m.view.app.History
-	}
-	return m.view.history
+	return cmp.Or(m.accepted, m.view.history)
 }
 
 var errForgotten = errors.New("the store may have forgotten who owns it")

@@ -1,122 +1,17 @@
 package lease_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/lease"
-	"github.com/runnelhq/runnel/lease/memlease"
 )
-
-// replica is a store that may fail over to a replica which has not heard of the last writes. It writes one row at a time.
-type replica struct {
-	*memlease.Store
-
-	mu      sync.Mutex
-	history int
-	past    []func(*memlease.Store) // every write that was applied, in their order
-	asked   int
-	down    error // why it does not tell its history
-}
-
-func newReplica() *replica { return &replica{Store: memlease.New(), history: 1} }
-
-func (s *replica) History(context.Context, []string) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked++
-	return fmt.Sprint("history ", s.history), s.down
-}
-
-func (s *replica) now() *memlease.Store {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.Store
-}
-
-func (s *replica) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
-	return s.now().Get(ctx, keys)
-}
-
-func (s *replica) List(ctx context.Context, group, after string) iter.Seq2[lease.Row, error] {
-	return s.now().List(ctx, group, after)
-}
-
-func (s *replica) Put(ctx context.Context, rows []lease.Row) []error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	errs := s.Store.Put(ctx, rows)
-	s.note(rows, errs, func(m *memlease.Store, row lease.Row) { m.Put(context.Background(), []lease.Row{row}) })
-	return errs
-}
-
-func (s *replica) Delete(ctx context.Context, rows []lease.Row) []error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	errs := s.Store.Delete(ctx, rows)
-	s.note(rows, errs, func(m *memlease.Store, row lease.Row) { m.Delete(context.Background(), []lease.Row{row}) })
-	return errs
-}
-
-func (s *replica) note(rows []lease.Row, errs []error, again func(*memlease.Store, lease.Row)) {
-	for i, row := range rows {
-		if errs == nil || errs[i] == nil {
-			s.past = append(s.past, func(m *memlease.Store) { again(m, row) })
-		}
-	}
-}
-
-// writes is how many there were.
-func (s *replica) writes() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.past)
-}
-
-// failOver forgets all writes but the first n.
-func (s *replica) failOver(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.past = s.past[:n]
-	s.history++
-	fresh := memlease.New()
-	for _, write := range s.past {
-		write(fresh)
-	}
-	s.Store = fresh
-}
-
-// newForgetfulFleet is a fleet over a replica. No audit: what is forgotten breaks its rules.
-func newForgetfulFleet(t *testing.T, shards ...string) (*fleet, *replica) {
-	t.Helper()
-	f, r := newFleet(t, shards...), newReplica()
-	f.config = func(c *lease.Config) {
-		w := c.Store.(*wire)
-		w.store = r
-		c.Store = historian{w, r}
-	}
-	return f, r
-}
-
-// historian is a wire that tells its store's history.
-type historian struct {
-	*wire
-	r *replica
-}
-
-func (h historian) History(ctx context.Context, groups []string) (string, error) {
-	if err := h.enter(ctx); err != nil {
-		return "", err
-	}
-	return h.r.History(ctx, groups)
-}
 
 // Nothing was forgotten: what is owned stays so, and nothing is taken for the expiry.
 func TestAfterAFailOverNothingIsTakenForTheExpiry(t *testing.T) {
@@ -165,7 +60,7 @@ func TestATakeThatWasForgottenIsOver(t *testing.T) {
 				pass(t, time.Second)
 				r.failOver(taken)
 				w.wire.set(func() { cripple(w.wire) })
-				f.watch(30 * time.Second)
+				f.watch(45 * time.Second)
 				if name == "healthy" {
 					if got := counts([]*crew{w, other}); !slices.Equal(got, []int{3, 3}) {
 						t.Errorf("shards of each: %v", got)
@@ -177,6 +72,126 @@ func TestATakeThatWasForgottenIsOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Its owner believes it stored, and would not store it again.
+func TestACheckpointThatWasForgottenIsStoredAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, r := newForgetfulFleet(t, "a")
+		defer f.close()
+		w := f.join()
+		f.watch(5 * time.Second)
+		j := w.job("a")
+		if err := errors.Join(j.checkpoint(5), j.checkpoint(6)); err != nil {
+			t.Fatal(err)
+		}
+		r.failOver(r.writes() - 1)
+		f.watch(3 * time.Second)
+		if !j.Valid() || j.Position() != checkpoint.Offset(5) {
+			t.Fatalf("valid: %v, at %s, want it at 5, as it is stored", j.Valid(), j.Position())
+		}
+		if err := j.checkpoint(6); err != nil {
+			t.Fatal(err)
+		}
+		if rows, err := r.Get(t.Context(), []string{"orders/S/one/a"}); err != nil || !has(rows[0], `"position":"6"`) {
+			t.Errorf("the row: %s, %v", rows[0].Value, err)
+		}
+	})
+}
+
+// Its row has a lower version, and an older heartbeat, than the others saw.
+func TestADeadSessionWhoseHeartbeatWasForgottenIsKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, r := newForgetfulFleet(t, ids(4)...)
+		defer f.close()
+		fast := f.config
+		f.config = func(c *lease.Config) { fast(c); c.Timing.Poll = 100 * time.Millisecond }
+		ws := f.joinAll(2)
+		f.watch(20 * time.Second)
+		session := ws[0].job(ws[0].shards()[0]).Session()
+		for still := 0; still < 12; still++ { // until its heartbeat is the last write, and was seen
+			before := r.writes()
+			f.watch(tick)
+			if r.writes() != before || r.last() != "W/"+session {
+				still = 0
+			}
+		}
+		r.failOver(r.writes() - 1)
+		ws[0].wire.fail(errFailed)
+		began := time.Now()
+		f.until("work on all by the other", func() bool { return len(ws[1].shards()) == 4 })
+		if took := time.Since(began); took > 13*time.Second {
+			t.Errorf("taken after %v, want the expiry and a little", took)
+		}
+	})
+}
+
+// The read that shows a take may be answered when the store has forgotten it, and a heartbeat has counted since.
+func TestATakeThatWasForgottenBeforeItsWorkBeganIsNotBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, r := newForgetfulFleet(t, "a")
+		defer f.close()
+		telling := f.config
+		f.config = func(c *lease.Config) { telling(c); c.Timing.Heartbeat = 500 * time.Millisecond }
+		w := f.join()
+		var taken atomic.Int32
+		var forgotten atomic.Bool
+		w.wire.set(func() {
+			w.wire.took = func(row lease.Row) {
+				if kind(row.Key) == "S" && row.Version == 1 {
+					taken.CompareAndSwap(0, int32(r.writes()))
+				}
+			}
+		})
+		r.mu.Lock()
+		r.answered = func(keys []string) {
+			if n := int(taken.Load()); n > 0 && kind(keys[0]) == "S" && forgotten.CompareAndSwap(false, true) {
+				r.failOver(n)
+				pass(t, 1500*time.Millisecond)
+			}
+		}
+		r.mu.Unlock()
+		f.watch(9 * time.Second)
+		if !forgotten.Load() {
+			t.Fatal("the take was not forgotten")
+		}
+		if got := len(w.all()); got != 0 {
+			t.Errorf("work was begun %d times on a take that was forgotten", got)
+		}
+		f.at("a")
+	})
+}
+
+// With the application's own row, in the same instant: whoever makes it again has all wait.
+func TestAStoreThatForgetsEverything(t *testing.T) {
+	for seed := range 12 {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, r := newForgetfulFleet(t, ids(5)...)
+				defer f.close()
+				ws := f.joinAll(3)
+				f.watch(20*time.Second + time.Duration(seed)*170*time.Millisecond)
+				r.failOver(0)
+				failed := time.Now()
+				f.until("an owner", func() bool { return r.writes() > 0 && len(slices.Concat(f.since(failed)...)) > 0 })
+				if took := time.Since(failed); took < 10*time.Second {
+					t.Errorf("a shard was taken %v after everything was forgotten", took)
+				}
+				f.watch(20 * time.Second)
+				if got := counts(ws); !slices.Equal(got, []int{1, 2, 2}) {
+					t.Errorf("shards of each in the end: %v", got)
+				}
+			})
+		})
+	}
+}
+
+// since is each worker's leases that began after an instant.
+func (f *fleet) since(at time.Time) (all [][]*job) {
+	for _, w := range f.workers {
+		all = append(all, slices.DeleteFunc(w.all(), func(j *job) bool { return !j.began.After(at) }))
+	}
+	return all
 }
 
 func TestASessionWhoseHeartbeatWasForgottenIsOver(t *testing.T) {

@@ -55,7 +55,8 @@ func newMember(w *worker) *member {
 	return m
 }
 
-func (m *member) completed(what *atomic.Int64) { what.Store(int64(m.clock.mono())) }
+// completed notes that a round was; 0 is that none ever was, which the first instant of a clock must not be taken for.
+func (m *member) completed(what *atomic.Int64) { what.Store(max(1, int64(m.clock.mono()))) }
 
 // steady tells whether this worker polls and takes. One that does not must not heartbeat, so that others take what is meant for it. Before it takes part nothing
 // is, and its first heartbeats may take as long as they like.
@@ -194,7 +195,7 @@ func (m *member) putMember(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	row, err := memberRow{head: head{key: key}}, error(nil)
+	row := memberRow{head: head{key: key}}
 	if rows[key].Version != 0 {
 		if row, err = decodeMember(rows[key]); err != nil {
 			return nil //nolint:nilerr // it is there, which is what counts, and was reported

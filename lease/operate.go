@@ -22,7 +22,7 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 		}); err != nil {
 			return err
 		}
-		return d.released(ctx, nil, anybody)
+		return d.released(ctx, nil, func(shardRow) bool { return true })
 	}
 	for _, id := range shards {
 		if err := d.change(ctx, id, func(r shardRow) (shardRow, bool, error) {
@@ -34,7 +34,7 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 			return err
 		}
 	}
-	return d.released(ctx, shards, anybody)
+	return d.released(ctx, shards, func(r shardRow) bool { return r.wanted() })
 }
 
 // Resume takes back what [Operator.Pause] asked: of the shards, or of the whole application if none is named. Shards that were paused by name stay so until they are resumed by name.
@@ -80,7 +80,7 @@ func (o Operator) Drain(ctx context.Context, worker string) (err error) {
 	if err != nil {
 		return err
 	}
-	return d.released(ctx, nil, func(session string) bool { return slices.Contains(sessions, session) })
+	return d.released(ctx, nil, func(r shardRow) bool { return slices.Contains(sessions, r.Owner) })
 }
 
 // Undrain takes back what [Operator.Drain] asked.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
@@ -58,7 +59,7 @@ func (o Operator) open(ctx context.Context) (*desk, error) {
 		return nil, errors.New("an Operator needs a Store and an App")
 	}
 	if o.Expiry < 0 || o.Poll < 0 {
-		return nil, fmt.Errorf("Expiry is %v and Poll %v: give positive durations, or 0 for the defaults", o.Expiry, o.Poll)
+		return nil, fmt.Errorf("an Operator's Expiry is %v and its Poll %v: give positive durations, or 0 for the defaults", o.Expiry, o.Poll)
 	}
 	c := clock{ground.From(ctx)}
 	d := &desk{
@@ -263,34 +264,30 @@ func (d *desk) owner(ctx context.Context, name string) (ownership, error) {
 	return ownerAlive, nil
 }
 
-// anybody is every session.
-func anybody(string) bool { return true }
-
-// released waits until no shard of ids, or of all if ids is empty, is owned by one of these sessions: its owner lets go, or is dead and is taken off the row. Corrupt rows nobody owns.
-func (d *desk) released(ctx context.Context, ids []string, of func(session string) bool) error {
-	for {
+// released waits until no shard of ids, or of all if ids is empty, has an owner while it is so: its owner lets go, or is dead and is taken off the row. Corrupt rows nobody owns.
+func (d *desk) released(ctx context.Context, ids []string, so func(shardRow) bool) error {
+	for owned := []shardRow(nil); ; {
 		rows, _, err := d.shards(ctx, ids...)
-		var owned []string
-		for _, id := range slices.Sorted(maps.Keys(rows)) {
-			r := rows[id]
-			if r.Owner == "" || !of(r.Owner) {
-				continue
-			}
-			free, releaseErr := d.release(ctx, id)
-			if !free {
-				owned = append(owned, id)
-			}
-			err = errors.Join(err, releaseErr)
+		if err == nil {
+			owned = slices.DeleteFunc(slices.Collect(maps.Values(rows)), func(r shardRow) bool { return r.Owner == "" || !so(r) })
+			slices.SortFunc(owned, func(a, b shardRow) int { return strings.Compare(a.ID, b.ID) })
+			var errs []error
+			owned = slices.DeleteFunc(owned, func(r shardRow) bool {
+				free, err := d.release(ctx, r.ID)
+				errs = append(errs, err)
+				return free
+			})
+			err = errors.Join(errs...)
 		}
-		if err == nil && len(owned) == 0 {
+		switch {
+		case err == nil && len(owned) == 0:
 			return nil
-		}
-		if errors.Is(err, ErrRow) || errors.Is(err, ErrDenied) {
+		case errors.Is(err, ErrRow), errors.Is(err, ErrDenied):
 			return err
 		}
 		if waitErr := d.clock.Wait(ctx, d.poll); waitErr != nil {
 			if len(owned) > 0 {
-				waitErr = fmt.Errorf("%d shards are still worked on, first %s by %s: what was asked stays asked, call again to wait on: %w", len(owned), owned[0], rows[owned[0]].Owner, waitErr)
+				waitErr = fmt.Errorf("shard %s is still worked on by %s, and so are %d others: what was asked stays asked, call again to wait on: %w", owned[0].ID, owned[0].Owner, len(owned)-1, waitErr)
 			}
 			return errors.Join(waitErr, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,14 +79,23 @@ func TestRowsThatComeTogetherGoInFewCalls(t *testing.T) {
 		s := &slowStore{}
 		o := newOutbox(s)
 		var all sync.WaitGroup
+		began, soon := time.Now(), atomic.Int32{}
 		for i := range 100 {
 			all.Go(func() {
+				defer func() {
+					if time.Since(began) <= 200*time.Millisecond {
+						soon.Add(1)
+					}
+				}()
 				if err := o.send(t.Context(), Row{Key: fmt.Sprint(i)}, always); err != nil {
 					t.Errorf("row %d: %v", i, err)
 				}
 			})
 		}
 		all.Wait()
+		if got := soon.Load(); got != 1+writeBatch {
+			t.Errorf("%d are answered after two calls, want those that were in them", got)
+		}
 		if len(s.calls) != 5 || len(s.sent()) != 100 {
 			t.Errorf("%d rows in %d calls, want 100 in 5", len(s.sent()), len(s.calls))
 		}
@@ -255,5 +265,21 @@ func chaosOf(t *testing.T, r *rand.Rand) {
 	}
 	if last := s.calls[len(s.calls)-1]; !slices.Equal(last, []string{"after"}) {
 		t.Errorf("the last call had %v", last)
+	}
+}
+
+// Its session is valid, and another was seen to have the shard.
+func TestWhoseLeaseWasLostSendsNothing(t *testing.T) {
+	c := clock{ground.Real()}
+	s := newSession("app", "worker", requests{}, Timing{}.withDefaults(), c)
+	now := c.Now()
+	s.since.Store(&now)
+	l := newLease(shardRow{ID: "s"}, s, keys{}, false, func(shardRow) {}, func(error) {})
+	if !l.mine() {
+		t.Error("a lease of a valid session may send nothing")
+	}
+	l.lose(errors.New("the row names another"))
+	if l.mine() {
+		t.Error("a lease that was lost may send")
 	}
 }

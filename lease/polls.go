@@ -65,7 +65,6 @@ func (m *member) round(ctx context.Context, full bool) error {
 	if err := m.readHistory(ctx); err != nil {
 		return err
 	}
-	full = full || m.full.Load()
 	if err := m.readSessions(ctx); err != nil {
 		return err
 	}

@@ -152,10 +152,10 @@ func TestOneResetIsUnderWayAtATime(t *testing.T) {
 	if part, _, err := opened(appRow{Generation: 4}, resetting{Shards: []string{"s"}}, 6); err != nil || part.Generation != 4 || part.Reset.Generation != 7 {
 		t.Errorf("of one shard: %+v, %v: the others keep the generation", part, err)
 	}
-	if other, changed := app.closed(6); changed || other.Reset == nil {
+	if other, changed := settledReset(app, 6); changed || other.Reset == nil {
 		t.Error("a reset to another generation was closed")
 	}
-	if done, changed := app.closed(7); !changed || done.Reset != nil || done.Generation != 7 {
+	if done, changed := settledReset(app, 7); !changed || done.Reset != nil || done.Generation != 7 {
 		t.Errorf("closed: %+v", done)
 	}
 }

@@ -57,13 +57,13 @@ func opened(app appRow, want resetting, highest uint64) (next appRow, changed bo
 	return app, true, nil
 }
 
-// closed is the application's row without the reset to a generation, and false if that one is not under way.
-func (r appRow) closed(generation uint64) (next appRow, changed bool) {
-	if r.Reset == nil || r.Reset.Generation != generation {
-		return r, false
+// settledReset is the application's row without the reset to a generation, and false if that one is not under way.
+func settledReset(app appRow, generation uint64) (next appRow, changed bool) {
+	if app.Reset == nil || app.Reset.Generation != generation {
+		return app, false
 	}
-	r.Reset = nil
-	return r, true
+	app.Reset = nil
+	return app, true
 }
 
 // Reset has shards processed again, in a new generation, in which sinks apply again what they applied before. It returns the generation. First every shard concerned is released, and taken by nobody; then the
@@ -158,7 +158,8 @@ func (d *desk) reset(ctx context.Context, what Reset, generation uint64, rows ma
 		for _, id := range news {
 			asked[id] = true
 		}
-		if err := d.released(ctx, news, anybody); err != nil { // those that were let go of before are worked on again
+		// another operator may have come to the end of the same reset meanwhile, and what it let go of is worked on again
+		if err := d.released(ctx, order, func(r shardRow) bool { return r.wanted() && r.Generation < generation }); err != nil {
 			return err
 		}
 		if rows, err = d.readable(ctx); err != nil { // children that were made meanwhile are among them
@@ -176,7 +177,7 @@ func (d *desk) reset(ctx context.Context, what Reset, generation uint64, rows ma
 		return err
 	}
 	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
-		next, changed := r.closed(generation)
+		next, changed := settledReset(r, generation)
 		return next, changed, nil
 	})
 }

@@ -1,381 +1,374 @@
+//go:build !race
+
 package lease
 
 import (
-	"fmt"
-	"time"
-
-	"github.com/runnelhq/runnel/checkpoint"
+	"bytes"
+	"unsafe"
 )
 
-// The protocol's pure steps under every interleaving at small bounds, and under random ones at larger: two workers, the second session of each, writes
-// that are lost, late or answered with an error although they were applied, and clocks. One unit of time is a quarter of the expiry, so that a
-// session is valid for three.
-const (
-	searchExpiry = 4
-	searchOwn    = 3
-)
-
-// world is plain data that compares, so that states that were seen are recognised.
+// The world of the search: two or three processes, their sessions, a shard and its child. It is bytes alone, so that it is copied, compared and packed
+// at once.
+//
+// Nothing in it counts for ever, so the search is bounded neither in time nor in heartbeats nor in sessions:
+//   - Versions. A condition holds, or it never will again: a version does not come back. So a process knows of a row that its version is current,
+//     or nothing, and a write that is late is forgotten when its row changes. Only a join waits for a row that is missing.
+//   - Heartbeats. They are fresh, so only which of the unacknowledged sendings is stored matters.
+//   - Times are ages, up to where nothing changes any more.
+//   - Epochs. They are compared with that of a row, which never falls: so they are the row's, one below or the next, and are numbered anew after each
+//     step. The child's lie above the shard's.
+//   - Sessions. A process has its own, and one before that a row still names or that still has a write on its way. Whatever nothing refers to any more
+//     is forgotten, and its place is the next session's.
+//   - How long a heartbeat has stood still is counted from when it was stored. An observer's clock begins when its read returns, which is no
+//     earlier: every observer has here seen as much as any could have, and may still wait as long as it likes.
 type world struct {
-	now     int8
-	s       sRow
-	w       [4]wRow // by session: a worker's first and second
-	workers [2]actor
-	air     [2]write // writes that were given up and may still land, one a worker
-	ended   uint8    // epochs that are over for their sender
-	takers  [8]int8  // by epoch: the session that took it, plus one
-	broken  string
-
-	careless bool // owners go on although they are not valid: who may store must not depend on clocks
+	rows    [2]wShard
+	handled [2]uint8 // records that were handled, by anybody: a bit each
+	procs   [maxProcs]wProc
 }
-
-type sRow struct {
-	version, epoch, position int8
-	owner                    int8 // session plus one
-	ended                    bool
-}
-
-type wRow struct {
-	version, hb int8
-	dead        bool
-}
-
-// actor is one worker.
-type actor struct {
-	session  int8 // its number
-	joined   bool
-	over     bool
-	sent     int8
-	acked    int8
-	since    int8 // sending of the last acknowledged heartbeat, plus one
-	flights  [4]int8
-	version  int8 // of its row, as it knows
-	other    sighting
-	row      sRow // the shard as last read
-	read     bool
-	dead     bool // a read sent after the shard's found its owner dead
-	holds    bool
-	epoch    int8
-	position int8 // done, and not yet stored
-}
-
-// sighting is what a worker saw of the other's heartbeat.
-type sighting struct {
-	session, hb, since int8
-	seen               bool
-}
-
-// write is one conditional write on its way.
-type write struct {
-	kind    int8 // 0 none, 1 shard, 2 session
-	session int8
-	version int8
-	s       sRow
-	w       wRow
-}
-
-func (x sRow) row() shardRow {
-	r := shardRow{head: head{version: uint64(x.version)}, Epoch: uint64(x.epoch), State: open}
-	if x.position > 0 {
-		r.Position = checkpoint.Offset(uint64(x.position))
-	}
-	if x.owner > 0 {
-		r.Owner = fmt.Sprint(x.owner - 1)
-	}
-	if x.ended {
-		r.State = ended
-	}
-	return r
-}
-
-func sRowOf(r shardRow) sRow {
-	x := sRow{version: int8(r.version), epoch: int8(r.Epoch), ended: r.State == ended}
-	if n, ok := r.Position.Offset(); ok {
-		x.position = int8(n)
-	}
-	if r.Owner != "" {
-		x.owner = int8(r.Owner[0]-'0') + 1
-	}
-	return x
-}
-
-func (x wRow) row() sessionRow {
-	r := sessionRow{head: head{version: uint64(x.version)}, State: alive, HB: uint64(x.hb)}
-	if x.dead {
-		r.State = dead
-	}
-	return r
-}
-
-func wRowOf(r sessionRow) wRow { return wRow{int8(r.version), int8(r.HB), r.State == dead} }
-
-// beats is the worker's knowledge of its heartbeats as the protocol has it.
-func (a actor) beats() beats {
-	b := beats{sent: uint64(a.sent), acked: uint64(a.acked)}
-	for hb := a.acked + 1; hb <= a.sent; hb++ {
-		b.when = append(b.when, flight{uint64(hb), unit(a.flights[hb%4])})
-	}
-	return b
-}
-
-func unit(n int8) instant {
-	return instant{Mono: time.Duration(n) * time.Second, Wall: time.Duration(n) * time.Second}
-}
-
-func acknowledge(a *actor, r sessionRow) {
-	b := a.beats()
-	if since, known := b.ack(r.HB); known {
-		a.since = int8(since.Mono/time.Second) + 1
-	}
-	a.acked, a.version = int8(b.acked), int8(r.version)
-}
-
-func (a actor) valid(now int8) bool {
-	return a.since > 0 && !a.over && unit(a.since-1).Age(unit(now)) < searchOwn*time.Second
-}
-
-func (a actor) holder() holder { return holder{session: fmt.Sprint(a.session), epoch: uint64(a.epoch)} }
-
-// apply lets a write reach the store, and tells whether its condition held. It looks at what the invariants say.
-func apply(x *world, w write) bool {
-	if w.kind == 2 {
-		if x.w[w.session].version != w.version {
-			return false
-		}
-		x.w[w.session] = w.w
-		x.w[w.session].version++
-		return true
-	}
-	if x.s.version != w.version {
-		return false
-	}
-	before := x.s
-	x.s = w.s
-	x.s.version++
-	switch {
-	case x.s.position < before.position:
-		x.broken = "the position went back"
-	case x.s.epoch < before.epoch:
-		x.broken = "the epoch fell"
-	case x.s.epoch == before.epoch && x.s.owner != before.owner && x.s.owner != 0:
-		x.broken = "two owners in one epoch"
-	case x.s.epoch > before.epoch:
-		if x.takers[x.s.epoch] != 0 && x.takers[x.s.epoch] != x.s.owner {
-			x.broken = "an epoch was handed out twice"
-		}
-		x.takers[x.s.epoch] = x.s.owner
-	case before.ended:
-		x.broken = "written after the end"
-	}
-	if x.s.owner == before.owner && x.s.epoch == before.epoch && x.s.position > before.position && x.ended&(1<<x.s.epoch) != 0 {
-		x.broken = "a checkpoint of an epoch that was released"
-	}
-	return true
-}
-
-// answers are what may become of a write, and what its sender is told.
-type answer uint8
 
 const (
-	applied answer = iota
-	refused
-	ambiguous // error, whatever became of it
+	maxProcs = 3
+
+	theShard = 0
+	theChild = 1
 )
 
-// send gives the worlds that a write may lead to, each with the answer.
-func (x world) send(i int, w write, then func(*world, *actor, answer)) []world {
-	var out []world
-	add := func(y world, a answer) {
-		then(&y, &y.workers[i], a)
-		out = append(out, y)
-	}
-	y := x
-	if apply(&y, w) {
-		add(y, applied)
-		add(y, ambiguous) // applied, the answer is lost; or the client retried its own success
-	} else {
-		add(y, refused)
-	}
-	if x.air[i].kind == 0 { // given up, and on its way yet
-		y = x
-		y.air[i] = w
-		add(y, ambiguous)
-	}
-	return out
+// The epochs of the rows, once they were taken. That before is one less, and the next one more.
+const (
+	shardEpoch = 2
+	childEpoch = 3
+)
+
+// wShard is a shard's row, but for its owner: that is in the process that it names, so that processes have no numbers.
+type wShard struct{ state, epoch, pos uint8 }
+
+const (
+	isAbsent = iota
+	isOpen
+	isEnded
+)
+
+// wSession is a session's row.
+type wSession struct{ state, hb, still uint8 }
+
+const (
+	isAlive = 1 // 0: isAbsent
+	isDead  = 2
+)
+
+// hb of a row or a write: 0 is the last acknowledged, or one above it that is too old to be remembered; 1 and 2 are the unacknowledged sendings.
+const hbBelow = 3 // below the last acknowledged
+
+// wProc is a process.
+type wProc struct {
+	phase uint8
+	valid uint8 // age of the first sending of the last acknowledged heartbeat, on this process's clock
+	fresh uint8 // it knows the version of its session's row
+	beats wBeats
+	slack uint8       // units until its clock may stand still for one
+	w     [2]wSession // its session, and the one before
+	owns  [2]uint8    // by shard: 0, or 1 + the session of w that the row names
+	take  wTake
+	work  [2]wWork
+	late  wWrite
 }
 
-// passing gives the world after a unit of time, or after a write that was on its way has landed or is dropped.
-func (x world) passing(maxTime int8) []world {
-	var out []world
-	if x.now < maxTime {
-		y := x
-		y.now++
-		out = append(out, y)
-	}
-	for i := range x.workers {
-		if x.air[i].kind == 0 {
-			continue
+const (
+	isFresh  = iota // has not joined, as far as it knows
+	isJoined        // no heartbeat of it was acknowledged
+	isMember
+	isOver
+)
+
+// wBeats are the unacknowledged sendings, oldest first, by age.
+type wBeats struct {
+	n    uint8
+	ages [2]uint8
+}
+
+// wTake is how far a take has come.
+type wTake struct{ at, shard, want, listed uint8 }
+
+const (
+	_            = iota
+	hasEvidence  // it read the row, and then that it may be taken in epoch want
+	isUnresolved // the write was sent; a read shall say what became of it
+	hasListed    // only where evidence is read first: who is dead is in listed
+)
+
+// wWork is work on a shard. While fresh, it knows the row's version and so the row.
+type wWork struct{ on, epoch, done, fresh, born uint8 }
+
+const (
+	_         = iota
+	isWorking // handles records
+	isReleasing
+	isEnding
+	isLost // nothing is handed out, but a handler still runs
+)
+
+// wWrite is a write that was sent and has not landed, although its sender no longer waits for it.
+type wWrite struct {
+	kind  uint8
+	old   uint8 // by the session before
+	hb    uint8
+	shard uint8
+	owns  uint8 // the row names the sender
+	row   wShard
+}
+
+const (
+	_ = iota
+	aJoin
+	aBeat
+	aRemoval
+	aTake
+	aStore
+)
+
+func (w wWrite) ofShard(shard uint8) bool { return w.kind >= aTake && w.shard == shard }
+
+func (w wWrite) ofSession(k int) bool {
+	return (w.kind == aBeat || w.kind == aRemoval) && int(w.old) == k
+}
+
+// owner gives the process and the session that a row names.
+func (x *world) owner(shard uint8) (i, k int, owned bool) {
+	for i := range x.procs {
+		if o := x.procs[i].owns[shard]; o != 0 {
+			return i, int(o) - 1, true
 		}
-		y := x
-		apply(&y, y.air[i])
-		y.air[i] = write{}
-		z := x
-		z.air[i] = write{}
-		out = append(out, y, z)
 	}
-	return out
+	return 0, 0, false
 }
 
-// acting gives every world that a step of one worker may lead to.
-func (x world) acting(i int) []world {
-	return append(append(x.session(i), x.observe(i)...), x.shard(i)...)
-}
+func (p *wProc) named(k int) bool { return int(p.owns[0]) == k+1 || int(p.owns[1]) == k+1 }
 
-// session has a worker join, heartbeat, or join anew.
-func (x world) session(i int) []world {
-	a := x.workers[i]
-	switch {
-	case a.over:
-		if a.session >= 2 || a.holds {
-			return nil // it may join anew only once here, and not while its handler runs
+// referred tells whether anything refers to a session but its process.
+func (p *wProc) referred(k int) bool { return p.named(k) || p.late.kind != 0 && int(p.late.old) == k }
+
+// idle tells whether no work of the process runs.
+func (p *wProc) idle() bool { return p.work[0].on == 0 && p.work[1].on == 0 }
+
+// dropped renumbers heartbeats when the oldest sending is no longer remembered.
+func (p *wProc) dropped() {
+	for _, hb := range p.numbers() {
+		if *hb == 1 || *hb == 2 {
+			*hb--
 		}
-		y := x
-		y.workers[i] = actor{session: a.session + 2}
-		return []world{y}
-	case a.sent >= 100 || a.sent-a.acked >= 4:
-		return nil
 	}
-	b := a.beats()
-	hb := b.send(unit(x.now))
-	next := beaten(wRow{version: a.version, hb: a.acked}.row(), hb, false)
-	x.workers[i].sent = int8(hb)
-	x.workers[i].flights[hb%4] = x.now
-	return x.send(i, write{kind: 2, session: a.session, version: a.version, w: wRowOf(next)}, func(y *world, a *actor, got answer) {
-		stored := y.w[a.session].row() // a read that is sent afterwards
-		b := a.beats()
+}
+
+// acknowledged renumbers heartbeats when hb is the last acknowledged.
+func (p *wProc) acknowledged(hb uint8) {
+	for _, n := range p.numbers() {
 		switch {
-		case !a.joined && stored.version != 0:
-			a.joined = true
-			a.acked, a.version = int8(stored.HB), int8(stored.version)
-		case !a.joined:
-		case got == applied:
-			next.version++
-			acknowledge(a, next)
-		case !b.mine(stored):
-			a.over = true
+		case hb == 0 || *n == hbBelow:
+		case *n >= hb:
+			*n -= hb
 		default:
-			acknowledge(a, stored)
+			*n = hbBelow
 		}
-	})
+	}
 }
 
-// observe has a worker look at the other's session, and kill it when it stood still.
-func (x world) observe(i int) []world {
-	var out []world
-	other := x.workers[1-i].session
-	r := x.w[other]
-	y := x
-	a := &y.workers[i]
-	if s := a.other; r.version != 0 && (!s.seen || s.session != other || s.hb != r.hb) {
-		a.other = sighting{other, r.hb, x.now, true}
-		out = append(out, y)
+func (p *wProc) numbers() [2]*uint8 {
+	if (p.late.kind == aJoin || p.late.kind == aBeat) && p.late.old == 0 {
+		return [2]*uint8{&p.w[0].hb, &p.late.hb}
 	}
-	for s := range int8(4) {
-		seen := x.workers[i].other
-		if !seen.seen || seen.session != s || x.now-seen.since < searchExpiry {
+	return [2]*uint8{&p.w[0].hb, new(uint8)}
+}
+
+// killed, removed or written: what was known of the version of a session's row no longer is.
+func (p *wProc) sessionChanged(k int) {
+	if k == 0 {
+		p.fresh = 0
+	}
+	if p.late.ofSession(k) {
+		p.late = wWrite{}
+	}
+}
+
+// shardChanged has everybody's knowledge of the row's version be old.
+func (x *world) shardChanged(shard uint8) {
+	for i := range x.procs {
+		p := &x.procs[i]
+		p.work[shard].fresh = 0
+		if p.take.shard == shard {
+			if p.take.at == hasEvidence { // it would be refused, and a read follows
+				p.take.at = isUnresolved
+			}
+		}
+		if p.late.ofShard(shard) {
+			p.late = wWrite{}
+		}
+	}
+}
+
+// ages lets a unit of time pass, for all but the process whose clock stands still.
+func (x *world) age(e *explorer, still int) {
+	for i := range x.procs[:e.workers] {
+		p := &x.procs[i]
+		for k := range p.w {
+			p.w[k].still = min(p.w[k].still+1, e.expiry)
+		}
+		if i == still {
+			p.slack = e.drift
 			continue
 		}
-		if next, dying := killed(x.w[s].row(), uint64(seen.hb)); dying {
-			out = append(out, x.send(i, write{kind: 2, session: s, version: x.w[s].version, w: wRowOf(next)}, func(*world, *actor, answer) {})...)
+		p.slack = max(p.slack, 1) - 1
+		p.valid = min(p.valid+1, e.own)
+		for j := range p.beats.ages[:p.beats.n] {
+			p.beats.ages[j]++
+		}
+		for p.beats.n > 0 && p.beats.ages[0] >= e.own { // would not make the session valid any more
+			p.beats = wBeats{p.beats.n - 1, [2]uint8{p.beats.ages[1], 0}}
+			p.dropped()
 		}
 	}
-	return out
 }
 
-// shard has a worker read, take, work on, checkpoint or release the shard.
-func (x world) shard(i int) []world {
-	var out []world
-	a := x.workers[i]
-	if a.holds {
-		return x.owner(i)
+// forget clears what nothing depends on any more, so that states that differ in it alone are one.
+func (x *world) forget(e *explorer) {
+	x.renumber(theShard, shardEpoch)
+	if x.rows[theChild].epoch != 0 {
+		x.renumber(theChild, childEpoch)
 	}
-	y := x
-	y.workers[i].row, y.workers[i].read, y.workers[i].dead = x.s, true, false
-	if y.workers[i] != a {
-		out = append(out, y)
-	}
-	if !a.read {
-		return out
-	}
-	if o := a.row.owner; o != 0 && !a.dead && x.w[o-1].dead {
-		y = x
-		y.workers[i].dead = true // read after the shard was
-		out = append(out, y)
-	}
-	e := evidence{app: appRow{head: head{version: 1}}}
-	if a.dead {
-		e.owner = ownerDead
-	}
-	next, why := take(a.row.row(), fmt.Sprint(a.session), "", e)
-	if why != taken || !a.valid(x.now) || a.row.epoch >= 7 {
-		return out
-	}
-	x.workers[i].read = false
-	return append(out, x.send(i, write{kind: 1, version: a.row.version, s: sRowOf(next)}, func(y *world, a *actor, _ answer) {
-		// Whatever the answer: a read that is sent afterwards says whether it was taken.
-		if y.s.owner == a.session+1 && y.s.epoch == int8(next.Epoch) && a.valid(y.now) {
-			a.holds, a.epoch, a.row, a.position = true, y.s.epoch, y.s, y.s.position
+	for i := range x.procs[:e.workers] {
+		p := &x.procs[i]
+		p.forgetWrite(e)
+		if p.phase == isOver {
+			p.beats, p.fresh, p.take = wBeats{}, 0, wTake{}
+			p.renew()
 		}
-	})...)
-}
-
-func (x world) owner(i int) []world {
-	var out []world
-	a := x.workers[i]
-	if !a.valid(x.now) && !x.careless {
-		x.workers[i].holds = false
-		return []world{x}
-	}
-	if a.position < 3 && a.position == a.row.position {
-		y := x
-		y.workers[i].position++ // a record is handled
-		out = append(out, y)
-	}
-	if next, err := checkpointed(a.row.row(), a.holder(), checkpoint.Offset(uint64(a.position))); err == nil && a.position > a.row.position {
-		out = append(out, x.send(i, write{kind: 1, version: a.row.version, s: sRowOf(next)}, func(y *world, a *actor, got answer) {
-			switch {
-			case got == applied:
-				next.version++
-				a.row = sRowOf(next)
-			case a.holder().holds(y.s.row()): // by a read that is sent afterwards
-				a.row = y.s
-			default:
-				a.holds = false
+		if p.phase != isMember {
+			p.valid = e.own
+		}
+		if !e.rules.retries {
+			p.forgetSendings()
+		}
+		if p.phase == isFresh && p.late.kind == 0 && !e.rules.joinCounts {
+			p.beats.ages = [2]uint8{} // the join does not count
+		}
+		if p.take.at == isUnresolved && !x.mayBeTaken(p) {
+			p.take = wTake{}
+		}
+		if !p.referred(1) {
+			p.w[1] = wSession{}
+		}
+		for k := range p.w {
+			w := &p.w[k]
+			gone := k == 1 || p.phase == isOver
+			if w.state != isAlive || gone {
+				w.hb = 0
 			}
-		})...)
-	}
-	if next, err := released(a.row.row(), a.holder(), checkpoint.Offset(uint64(a.position)), ""); err == nil {
-		y := x
-		y.ended |= 1 << a.epoch
-		y.workers[i].holds, y.workers[i].read = false, false
-		out = append(out, y.send(i, write{kind: 1, version: a.row.version, s: sRowOf(next)}, func(*world, *actor, answer) {})...)
-	}
-	return out
-}
-
-// check gives the invariant that a world breaks.
-func (x world) check() string {
-	if x.broken != "" {
-		return x.broken
-	}
-	valid := 0
-	for _, a := range x.workers {
-		if a.holds && a.valid(x.now) {
-			valid++
+			if w.state == isDead || gone && !p.named(k) || w.state == isAbsent && !p.named(k) && !e.rules.listsFirst {
+				w.still = 0
+			}
+			if w.state == isAlive && !gone && !e.rules.joinCounts && (p.phase == isFresh || p.phase == isJoined && w.hb == 0) {
+				w.still = 0 // it is not killed before its next heartbeat is stored
+			}
+		}
+		for shard := range p.work {
+			k := &p.work[shard]
+			switch k.on {
+			case 0, isLost:
+				*k = wWork{on: k.on}
+			case isReleasing:
+				k.born = 0
+			}
 		}
 	}
-	if valid > 1 && !x.careless {
-		return "two valid owners"
+}
+
+// renumber has a row be of an epoch.
+func (x *world) renumber(shard, epoch uint8) {
+	now := x.rows[shard].epoch
+	if now == epoch {
+		return
 	}
-	return ""
+	x.rows[shard].epoch = epoch
+	for i := range x.procs {
+		p := &x.procs[i]
+		if k := &p.work[shard]; k.epoch == now {
+			k.epoch = epoch
+		} else if k.epoch != 0 {
+			k.epoch = epoch - 1
+		}
+		if p.take.want != 0 && p.take.shard == shard {
+			p.take.want += epoch - now
+		}
+		if p.late.ofShard(shard) {
+			p.late.row.epoch += epoch - now
+		}
+	}
+}
+
+// renew has a process whose session is over begin a new one, if there is room for it: one that has not joined yet may wait as long as it likes.
+func (p *wProc) renew() {
+	switch {
+	case !p.referred(0):
+	case p.referred(1):
+		return
+	default:
+		p.w[1] = p.w[0]
+		for shard := range p.owns {
+			p.owns[shard] *= 2
+		}
+		p.late.old = min(p.late.kind, 1)
+	}
+	p.phase, p.w[0] = isFresh, wSession{}
+}
+
+// forgetWrite forgets a write that can do nothing any more: a join while the row is there, if rows are not removed, and what would be stored of a session that
+// has ended and that no shard names.
+func (p *wProc) forgetWrite(e *explorer) {
+	l := p.late
+	ofSession := l.kind == aJoin || l.kind == aBeat || l.kind == aRemoval
+	if l.kind == aJoin && !e.leave && !e.remove && p.w[l.old].state != isAbsent || ofSession && (l.old == 1 || p.phase == isOver) && !p.named(int(l.old)) {
+		p.late = wWrite{}
+	}
+}
+
+// forgetSendings forgets what never will be stored: it is neither in the row nor on its way.
+func (p *wProc) forgetSendings() {
+	for hb := p.beats.n; hb > 0; hb-- {
+		if p.w[0].state != isAbsent && p.w[0].hb == hb || (p.late.kind == aJoin || p.late.kind == aBeat) && p.late.old == 0 && p.late.hb == hb {
+			continue
+		}
+		for _, n := range p.numbers() {
+			if *n > hb && *n != hbBelow {
+				*n--
+			}
+		}
+		if hb == 1 {
+			p.beats.ages[0] = p.beats.ages[1]
+		}
+		p.beats.ages[1] = 0
+		p.beats.n--
+	}
+}
+
+// mayBeTaken tells whether a read can still find that a take was applied.
+func (x *world) mayBeTaken(p *wProc) bool {
+	t, l := p.take, p.late
+	return p.owns[t.shard] == 1 && x.rows[t.shard].epoch == t.want || l.kind == aTake && l.shard == t.shard && l.old == 0 && l.row.epoch == t.want
+}
+
+// sorted puts the processes in an order: the steps know no number of a process, so worlds that differ in the order alone have the same future.
+func (x *world) sorted(n int) {
+	for i := 1; i < n; i++ {
+		for j := i; j > 0 && bytes.Compare(x.procs[j].bytes()[:], x.procs[j-1].bytes()[:]) < 0; j-- {
+			x.procs[j], x.procs[j-1] = x.procs[j-1], x.procs[j]
+		}
+	}
+}
+
+func (p *wProc) bytes() *[unsafe.Sizeof(wProc{})]byte {
+	return (*[unsafe.Sizeof(wProc{})]byte)(unsafe.Pointer(p))
+}
+
+func (x *world) bytes() *[unsafe.Sizeof(world{})]byte {
+	return (*[unsafe.Sizeof(world{})]byte)(unsafe.Pointer(x))
 }

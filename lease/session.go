@@ -97,6 +97,8 @@ func (s *session) join(ctx context.Context) error {
 		err := s.req.put(ctx, next.listed(next.encode()))[0]
 		stored, lookErr := s.look(ctx) // for its cursor, or for what became of the write
 		switch {
+		case lookErr == nil && stored.version != 0 && !s.beats.mine(stored):
+			return errOver // it took so long that others declared it dead
 		case lookErr == nil && stored.version != 0:
 			s.row = stored
 			if since, known := s.beats.ack(stored.HB); known && planted.Is(planted.TakeUnheard) {

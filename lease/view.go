@@ -168,7 +168,8 @@ func (v *view) owners() map[string]bool {
 	return owners
 }
 
-// membersRead takes in a listing of members: all of them, or those that changed. own is what this one has to say of itself.
+// membersRead takes in a listing of members: all of them, or those that changed. own is what this one has to say of itself where its row is not known: where it is, this one reads it as
+// others do.
 func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
 	if all {
 		v.members = make(map[string]memberRow, len(rows))
@@ -177,8 +178,9 @@ func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
 		v.members[name] = r
 		v.joined = max(v.joined, r.cursor)
 	}
-	own.head, own.Drain = v.members[v.me].head, v.members[v.me].Drain
-	v.members[v.me] = own
+	if _, known := v.members[v.me]; !known {
+		v.members[v.me] = own
+	}
 }
 
 // historyRead takes in the store's history, and tells whether it is another one. Then nothing counts that was seen before: the store may have forgotten heartbeats, takes and deaths, and
@@ -188,7 +190,7 @@ func (v *view) historyRead(history string, now time.Duration) bool {
 		return false
 	}
 	v.history, v.historyAt = history, now
-	v.cursor = ""
+	v.cursor, v.joined = "", ""
 	clear(v.shards)
 	for _, s := range v.sessions {
 		s.since = now

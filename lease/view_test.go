@@ -275,6 +275,31 @@ func TestARowThatNamesMeIsAdoptedOrFreed(t *testing.T) {
 	}
 }
 
+// Versions, cursors and heartbeats of another history may lie below those that were forgotten.
+func TestInAnotherHistoryNothingCountsThatWasSeenBefore(t *testing.T) {
+	v := viewOf("s")
+	v.historyRead("one", second)
+	v.poll(2*second, map[string]sessionRow{"other": beating(9, 9)})
+	v.hint(shardRow{head: head{version: 5, cursor: "9"}, ID: "s", Owner: "other", Epoch: 3, State: open})
+	if v.historyRead("one", 3*second) {
+		t.Error("the same history counts as another")
+	}
+	if !v.historyRead("two", 8*second) {
+		t.Error("another history counts as the same")
+	}
+	v.hint(shardRow{head: head{version: 5, cursor: "3"}, ID: "s", Owner: "third", Epoch: 2, State: open})
+	if r, _ := v.shard("s"); r.Owner != "third" || v.cursor != "3" {
+		t.Errorf("%+v, cursor %q, want what was read since", r, v.cursor)
+	}
+	if still, due := v.sessions["other"].still(8*second, expiry); still || due != 18*second {
+		t.Errorf("dead at %v, want the expiry after the change, 18 s", due)
+	}
+	v.poll(9*second, map[string]sessionRow{"other": beating(7, 7)})
+	if r := v.sessions["other"].row; r.HB != 7 || r.version != 7 {
+		t.Errorf("the session is %+v, want as it was read since", r)
+	}
+}
+
 func TestNextCountsAsOwner(t *testing.T) {
 	v := newView("me", 0)
 	v.membersRead(membersNamed("other"), true, memberRow{})

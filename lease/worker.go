@@ -29,6 +29,8 @@ type worker struct {
 	mu    sync.Mutex
 	works map[string]*work // by shard: at most one call of Work, of whatever session
 	holds map[string]hold
+
+	accepted string // the store's history in the application's row as last seen, of whatever session
 }
 
 // work is one call of Config.Work.

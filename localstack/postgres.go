@@ -67,7 +67,7 @@ func (p *Postgres) Standby(ctx context.Context) (*Postgres, error) {
 }
 
 // start makes the folder "data" by a command and serves it.
-func (p *Postgres) start(ctx context.Context, make string) error {
+func (p *Postgres) start(ctx context.Context, fill string) error {
 	return onFreePorts(ctx, 1, func(ports []string) error {
 		folder, err := os.MkdirTemp("", "runnel-postgres-*")
 		if err != nil {
@@ -78,7 +78,7 @@ func (p *Postgres) start(ctx context.Context, make string) error {
 			return errors.Join(fmt.Errorf("localstack: postgres: %w", err), os.RemoveAll(folder))
 		}
 		// Shared memory in files of the folder, so that it goes with it.
-		script := make + ` >/dev/null && exec "$BIN/postgres" -D data -p ` + ports[0] + ` -c listen_addresses=127.0.0.1 -c unix_socket_directories= ` +
+		script := fill + ` >/dev/null && exec "$BIN/postgres" -D data -p ` + ports[0] + ` -c listen_addresses=127.0.0.1 -c unix_socket_directories= ` +
 			`-c dynamic_shared_memory_type=mmap -c max_connections=200`
 		env := []string{"BIN=" + p.bin, "HOME=" + folder, "LC_ALL=C"}
 		if p.part, err = launch(ctx, p.o, "postgres", folder, folder, env, append(as, "/bin/sh", "-c", script)...); err != nil {

@@ -29,7 +29,10 @@ var (
 		"engines":         {"Makefile", "test: engines test-unit test-localstack test-engines"},
 		"demo":            {"Makefile", "go run ./examples/demo"}, // see programs
 		"bench":           {"Makefile", "bench"},                  // takes minutes: its results are committed with the command
-		"fuzz":            {"Makefile", "fuzz"},                   // the seeds run with the unit tests
+		"chaos":           {"Makefile", "chaos"},                  // likewise, and so are the next two
+		"chaos-long":      {"Makefile", "chaos-long"},
+		"life":            {"Makefile", "life"},
+		"fuzz":            {"Makefile", "fuzz"}, // the seeds run with the unit tests
 	}
 	programs = map[string]runBy{
 		"./examples/demo":       {"examples/demo/demo_test.go", "func TestServe("}, // as documents have it run; make demo is TestDemo

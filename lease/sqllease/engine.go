@@ -22,7 +22,7 @@ const (
 //
 // In every one a row is compared and written in one transaction, and cursors are counted in a row of a table of their own, by the transaction that stamps them, which has that row to
 // itself until it has ended. So counts are committed in their order: who has seen a count has seen, or misses no more, every lower one.
-type engine interface {
+type engine interface { //nolint:interfacebloat // the wall itself: all that is not SQL in general
 	// refuses tells what a table cannot be called, or is "".
 	refuses(table string) string
 	// schema makes what is missing of the tables, statement by statement.

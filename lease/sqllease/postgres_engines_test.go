@@ -110,7 +110,7 @@ func TestStatementsUseTheIndexesOnPostgreSQL(t *testing.T) {
 			}
 			plan = append(plan, step)
 		}
-		if err := errors.Join(found.Err(), found.Close()); err != nil {
+		if err := errors.Join(found.Err(), found.Close()); err != nil { //nolint:sqlclosecheck // in a loop
 			t.Fatal(err)
 		}
 		if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan on leases") {
@@ -242,7 +242,7 @@ func TestManyRowsInOpposingOrdersMakeNoDeadlock(t *testing.T) {
 					return
 				}
 				for i := range stored {
-					if i%2 == 0 {
+					if w < 2 && i%2 == 0 { // those that keep every cursor do not wait for the counter first
 						stored[i].Cursor = ""
 					}
 				}

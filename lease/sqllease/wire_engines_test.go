@@ -77,7 +77,11 @@ func (w *wire) accept() {
 
 // carry brings what a client sends.
 func (w *wire) carry(client, server net.Conn, withheld *atomic.Bool) {
-	defer func() { _ = errors.Join(client.Close(), server.Close()) }()
+	defer func() {
+		if !w.dead.Load() {
+			_ = errors.Join(client.Close(), server.Close())
+		}
+	}()
 	b := make([]byte, 64<<10)
 	for {
 		n, err := client.Read(b)
