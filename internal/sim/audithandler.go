@@ -111,3 +111,14 @@ func (a *audit) exited(p *process) {
 		delete(la.running, p)
 	}
 }
+
+// wantedBack is called when a shard is to be given up: to spread the load, not before the settle delay.
+func (a *audit) wantedBack(j *job) {
+	w := a.w
+	if w.operator.busy || j.p.stopped || w.timing.Watchdog > 0 {
+		return
+	}
+	if had := j.p.mono() - j.begun; had < w.timing.Settle {
+		w.fail("settle", "%s gives up %s, which it has had for %s", j.p.name, j.l.Shard().ID, seconds(had))
+	}
+}
