@@ -92,6 +92,7 @@ var wanted = []string{
 	"take refused: work of this process still runs on it",
 	"throttled read",
 	"throttled write",
+	"two owners with clocks beyond the bound",
 	"wall clock jump",
 	"watchdog that bit",
 	"worker crippled for good",

@@ -19,6 +19,7 @@ type process struct {
 	paused   bool     // by SIGSTOP, or with its machine
 	deferred []func() // timers that fired meanwhile
 	running  bool     // in schedule
+	unsure   bool     // it could not learn whether the store forgot something: nothing is begun
 	dead     bool
 
 	stop    func() // asks it to stop

@@ -147,7 +147,7 @@ func (b *batch) travel(i int, row lease.Row, t trip, f fate) {
 	case throttles:
 		refuse(errThrottled)
 	case losesAnswer:
-		w.after(t.there, func() { b.land(row, "answer is lost") })
+		w.after(t.there, func() { _ = b.land(row, "answer is lost") })
 	case comesLate:
 		if w.trace.on() {
 			w.trace.say(b.l.p.name, b.verb, "%s is delayed", row.Key)
@@ -158,7 +158,7 @@ func (b *batch) travel(i int, row lease.Row, t trip, f fate) {
 		b.later(row)
 	case deniesItself:
 		w.after(t.there, func() {
-			b.land(row, "answers a conflict")
+			_ = b.land(row, "answers a conflict")
 			answer(lease.ErrConflict)
 		})
 	default:
