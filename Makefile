@@ -94,9 +94,8 @@ bench-leases: ## what leases cost at scale, on DynamoDB Local, Redis and Postgre
 	@$(MAKE) --no-print-directory bench BENCH="leases fleets"
 
 # SEED chooses what is done, TABLE is the file for the results, STORES which leases are in, where it is not all.
-SEED ?= 0
 TABLE ?= $(RUNNEL_CACHE)/$@.md
-chaos := RUNNEL_STACK=$${RUNNEL_STACK:-engines} go run ./integration/chaos -seed $(SEED) $(if $(STORES),-stores $(STORES))
+chaos := RUNNEL_STACK=$${RUNNEL_STACK:-engines} go run ./integration/chaos -seed $(or $(SEED),0) $(if $(STORES),-stores $(STORES))
 .PHONY: chaos
 chaos: engines ## workers on every store, killed, stopped and cut off in about 6 minutes, and every promise checked; SEED=7, STORES=sqlite, TABLE=file
 	@$(chaos) -table $(TABLE)
