@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/runnelhq/runnel/internal/planted"
 	"maps"
 	"slices"
 	"time"
@@ -122,6 +123,11 @@ func (m *member) take(ctx context.Context, ids []string) error {
 	if err != nil {
 		return fmt.Errorf("lease: take shards: %w", err)
 	}
+	if planted.Is(planted.EvidenceFirst) {
+		if rows, err = m.fetch(ctx, ids); err != nil {
+			return err
+		}
+	}
 	m.completed(&m.acted)
 	var writes []Row
 	wanted := make(map[string]shardRow)
@@ -156,6 +162,7 @@ func (m *member) write(ctx context.Context, writes []Row, wanted map[string]shar
 		want := wanted[id]
 		row, read := rows[id]
 		switch {
+		case planted.Is(planted.ConflictRefused) && errors.Is(answer, ErrConflict):
 		case !read && answer == nil:
 			want.version++
 			want.cursor = ""

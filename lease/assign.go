@@ -2,6 +2,7 @@ package lease
 
 import (
 	"cmp"
+	"github.com/runnelhq/runnel/internal/planted"
 	"slices"
 	"strings"
 )
@@ -102,7 +103,7 @@ func quotas(held []int, shards int) []int {
 	quota := make([]int, len(held))
 	for i, m := range bySize {
 		quota[m] = shards / len(held)
-		if i < shards%len(held) {
+		if i < shards%len(held) || planted.Is(planted.CeilingQuota) && shards%len(held) > 0 {
 			quota[m]++
 		}
 	}

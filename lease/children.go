@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // bear sees to it that every child has a row that names all its parents, and gives the rows that a read found afterwards. It retries until that is so, ctx ends or the
@@ -19,6 +20,9 @@ func (l *Lease) bear(ctx context.Context, children []Shard) (ids []string, rows 
 		}
 		children[i].Parents = union(c.Parents, []string{l.shard.ID})
 		ids = append(ids, c.ID)
+	}
+	if planted.Is(planted.EndFirst) {
+		return ids, nil, nil
 	}
 	for fails := 1; len(children) > 0; fails++ {
 		rows, err = l.bearOnce(ctx, children)

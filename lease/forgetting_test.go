@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,23 +134,25 @@ func TestATakeThatWasForgottenBeforeItsWorkBeganIsNotBegun(t *testing.T) {
 		telling := f.config
 		f.config = func(c *lease.Config) { telling(c); c.Timing.Heartbeat = 500 * time.Millisecond }
 		w := f.join()
-		taken, forgotten := 0, false
+		var taken atomic.Int32
+		var forgotten atomic.Bool
 		w.wire.set(func() {
 			w.wire.took = func(row lease.Row) {
-				if kind(row.Key) == "S" && row.Version == 1 && taken == 0 {
-					taken = r.writes()
+				if kind(row.Key) == "S" && row.Version == 1 {
+					taken.CompareAndSwap(0, int32(r.writes()))
 				}
 			}
 		})
+		r.mu.Lock()
 		r.answered = func(keys []string) {
-			if taken > 0 && !forgotten && kind(keys[0]) == "S" {
-				forgotten = true
-				r.failOver(taken)
+			if n := int(taken.Load()); n > 0 && kind(keys[0]) == "S" && forgotten.CompareAndSwap(false, true) {
+				r.failOver(n)
 				pass(t, 1500*time.Millisecond)
 			}
 		}
+		r.mu.Unlock()
 		f.watch(9 * time.Second)
-		if !forgotten {
+		if !forgotten.Load() {
 			t.Fatal("the take was not forgotten")
 		}
 		if got := len(w.all()); got != 0 {

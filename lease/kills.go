@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/runnelhq/runnel/internal/planted"
 	"time"
 )
 
@@ -65,6 +66,9 @@ func (m *member) killOne(ctx context.Context, name string) error {
 	m.view.session(f.name, f.row, f.odd, now)
 	still, _ := m.view.sessions[name].still(now, m.cfg.Timing.Expiry)
 	m.mu.Unlock()
+	if planted.Is(planted.BlindKill) {
+		hb = f.row.HB
+	}
 	next, dying := killed(f.row, hb)
 	switch {
 	case dying && still:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // Lease is the right to work on one shard in one epoch. It ends with [Lease.Release], with [Lease.End], or when it is lost; then the
@@ -44,10 +45,18 @@ type Lease struct {
 func newLease(row shardRow, s *session, k keys, byWeight bool, learn func(shardRow), end context.CancelCauseFunc) *Lease {
 	return &Lease{
 		shard: Shard{ID: row.ID, Parents: row.Parents, Closed: row.Closed, Meta: row.Meta},
-		start: row.begin(), holder: holder{s.name, row.Epoch, row.Generation},
+		start: startIn(row), holder: holder{s.name, row.Epoch, row.Generation},
 		session: s, keys: k, byWeight: byWeight, learn: learn,
 		draining: make(chan struct{}), lost: make(chan struct{}), end: end, row: row, measured: s.clock.mono(),
 	}
+}
+
+// startIn is where the work on a row that was taken begins.
+func startIn(row shardRow) checkpoint.Start {
+	if planted.Is(planted.TakePosition) {
+		return row.Start
+	}
+	return row.begin()
 }
 
 // Shard is what is worked on. Closed is as it was when the shard was found.
@@ -178,6 +187,9 @@ func (l *Lease) End(ctx context.Context, p checkpoint.Position, children []Shard
 
 // finish ends the epoch for its owner, and tells whether it had not ended before.
 func (l *Lease) finish() bool {
+	if planted.Is(planted.OnAfterRelease) {
+		return l.Valid()
+	}
 	return l.Valid() && !l.over.Swap(true)
 }
 
@@ -278,7 +290,7 @@ func (l *Lease) write(
 		} else {
 			err = l.session.req.put(ctx, next.row(listed))[0]
 		}
-		if err == nil {
+		if err == nil || planted.Is(planted.AnswerLost) && errors.Is(err, errSlow) {
 			next.version++
 			l.keep(next, listed)
 			return nil

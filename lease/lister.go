@@ -10,6 +10,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 var errNoShards = errors.New("the service did not answer in time")
@@ -66,6 +67,9 @@ func (m *member) listOnce(ctx context.Context, claimed *time.Duration) error {
 	if app.Lister != m.s.name {
 		if app, err = m.claim(ctx, app, claimed); err != nil || app.Lister != m.s.name {
 			return err
+		}
+		if planted.Is(planted.LatestAgain) && app.Start.Kind() == checkpoint.StartAtTime {
+			app.Start = checkpoint.Latest()
 		}
 	}
 	if app.Start.Kind() == checkpoint.StartLatest {

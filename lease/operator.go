@@ -12,6 +12,7 @@ import (
 
 	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/internal/ground"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // ErrNoApplication is wrapped by the errors of an [Operator] whose application has no rows in the store.
@@ -300,6 +301,9 @@ func (d *desk) release(ctx context.Context, id string) (free bool, err error) {
 			return r, false, nil
 		}
 		owner, err := d.owner(ctx, r.Owner) // read after the row
+		if planted.Is(planted.OwnedFreed) {
+			owner = ownerDead
+		}
 		if err != nil || owner != ownerDead {
 			return r, false, err
 		}

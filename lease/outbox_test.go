@@ -267,3 +267,19 @@ func chaosOf(t *testing.T, r *rand.Rand) {
 		t.Errorf("the last call had %v", last)
 	}
 }
+
+// Its session is valid, and another was seen to have the shard.
+func TestWhoseLeaseWasLostSendsNothing(t *testing.T) {
+	c := clock{ground.Real()}
+	s := newSession("app", "worker", requests{}, Timing{}.withDefaults(), c)
+	now := c.Now()
+	s.since.Store(&now)
+	l := newLease(shardRow{ID: "s"}, s, keys{}, false, func(shardRow) {}, func(error) {})
+	if !l.mine() {
+		t.Error("a lease of a valid session may send nothing")
+	}
+	l.lose(errors.New("the row names another"))
+	if l.mine() {
+		t.Error("a lease that was lost may send")
+	}
+}

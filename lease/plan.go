@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"github.com/runnelhq/runnel/internal/planted"
 	"slices"
 	"strings"
 	"time"
@@ -47,12 +48,13 @@ func (p *plan) add(v *view, r shardRow, me, target string, busy, held bool, now 
 			since = now
 			v.unwanted[id] = now
 		}
-		if due := since + t.Settle; due <= now || v.urgent(r, me) {
+		if due := since + t.Settle; due <= now || planted.Is(planted.NoSettle) || v.urgent(r, me) {
 			p.drain = append(p.drain, handover{id, target})
 		} else {
 			p.wake(due)
 		}
-	case busy || held:
+	case (busy || held) && !(planted.Is(planted.TakeRunning) && r.Owner == ""):
+	case r.Owner == me && planted.Is(planted.MineAlone):
 	case r.Owner == me && target != me:
 		p.free = append(p.free, id)
 	case target != me:

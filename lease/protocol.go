@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // ErrPosition is what [Lease.Checkpoint] and [Lease.Release] answer to a position below the stored one, which is never stored.
@@ -34,6 +35,9 @@ type holder struct {
 }
 
 func (h holder) holds(r shardRow) bool {
+	if planted.Is(planted.EpochIgnored) {
+		return r.version != 0 && r.State == open && r.Owner != ""
+	}
 	return r.version != 0 && r.State == open && r.Owner == h.session && r.Epoch == h.epoch && r.Generation == h.generation
 }
 
@@ -96,26 +100,31 @@ func take(r shardRow, session, incarnation string, e evidence) (shardRow, verdic
 		return r, notThere
 	case r.State == ended:
 		return r, hasEnded
-	case e.running:
+	case e.running && !planted.Is(planted.TakeRunning):
 		return r, stillRunning
 	case e.app.version == 0 || e.app.Incarnation != incarnation:
 		return r, otherStream
-	case r.wanted():
+	case r.wanted() && !planted.Is(planted.TakeAsked):
 		return r, isWanted
 	case e.app.Paused:
 		return r, isPaused
 	case e.history != e.app.History:
 		return r, forgetful
-	case r.Owner != "" && r.Owner != session && e.owner != ownerDead:
+	case r.Owner != "" && r.Owner != session && e.owner != ownerDead && !planted.Is(planted.TakeLiving):
 		return r, ownerLives
 	}
 	epoch := max(r.Epoch, e.app.Floor)
-	for _, id := range r.Parents {
+	for i, id := range r.Parents {
 		p := e.parents[id]
+		if i > 0 && planted.Is(planted.OneParent) {
+			continue
+		}
 		if p.state != parentEnded && p.state != parentGone {
 			return r, parentsFirst
 		}
-		epoch = max(epoch, p.epoch)
+		if !planted.Is(planted.ParentEpoch) {
+			epoch = max(epoch, p.epoch)
+		}
 	}
 	r.Owner, r.Epoch, r.Next = session, epoch+1, ""
 	r.Generation = max(r.Generation, e.reset) // its row may be from before its parents were reset, and it comes after them
@@ -156,6 +165,9 @@ func freed(r shardRow, session string, running bool) (shardRow, bool) {
 // their creation found. It fails as [checkpointed] does.
 func finished(r shardRow, h holder, p checkpoint.Position, children []string, rows map[string]shardRow) (shardRow, error) {
 	for _, id := range children {
+		if planted.Is(planted.EndFirst) {
+			break
+		}
 		if c := rows[id]; c.version == 0 || c.State == open && !slices.Contains(c.Parents, r.ID) {
 			return r, fmt.Errorf("lease: shard %s: its child %s has no row that names it: END must wait", r.ID, id)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/runnelhq/runnel/internal/planted"
 	"maps"
 	"slices"
 	"strings"
@@ -11,7 +12,9 @@ import (
 )
 
 // begun tells whether a child is past its start: its parent's row is not needed for it any longer. A row that is gone was removed, so it had ended.
-func begun(r shardRow) bool { return r.version == 0 || r.State == ended || !r.Position.IsZero() }
+func begun(r shardRow) bool {
+	return r.version == 0 || r.State == ended || !r.Position.IsZero() || planted.Is(planted.RemovedEarly)
+}
 
 // spent tells whether the row of a shard that the service no longer knows is of no use: the shard was read to its end, and each child is past its start. Removed earlier, its lineage
 // would be replayed.
@@ -31,6 +34,9 @@ func raised(app appRow, rows map[string]shardRow) (appRow, bool) {
 	floor := app.Floor
 	for _, r := range rows {
 		floor = max(floor, r.Epoch)
+	}
+	if planted.Is(planted.FloorKept) {
+		return app, false
 	}
 	changed := floor != app.Floor
 	app.Floor = floor
@@ -157,7 +163,9 @@ func (m *member) children(r shardRow, found map[string]shardRow) ([]shardRow, bo
 const buried = 10
 
 // removable tells whether a session's row may be removed by another: it is dead for good.
-func removable(r sessionRow) bool { return r.version != 0 && r.State == dead }
+func removable(r sessionRow) bool {
+	return r.version != 0 && (r.State == dead || planted.Is(planted.LiveRemoved))
+}
 
 // clear removes the rows of sessions of this application that are long dead and that no shard names, and of members without a session. A session that took part in nothing, for
 // its process died before it could, is marked as dead first.

@@ -40,10 +40,15 @@ func (s *replica) now() *memlease.Store {
 	return s.Store
 }
 
+func (s *replica) Setup(ctx context.Context) error { return s.now().Setup(ctx) }
+
 func (s *replica) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 	rows, err := s.now().Get(ctx, keys)
-	if s.answered != nil && len(keys) > 0 {
-		s.answered(keys)
+	s.mu.Lock()
+	answered := s.answered
+	s.mu.Unlock()
+	if answered != nil && len(keys) > 0 {
+		answered(keys)
 	}
 	return rows, err
 }

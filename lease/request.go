@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // What an operator may ask of a shard. A shard of which something is asked is released by its owner and taken by nobody until the request is gone.
@@ -127,6 +128,9 @@ func reset(r shardRow, q request) (next shardRow, changed bool, err error) {
 		return r, false, fmt.Errorf("%w: shard %s, owner %s", errOwned, r.ID, r.Owner)
 	}
 	r.Epoch++ // whoever had it holds it no longer
+	if planted.Is(planted.GenerationKept) {
+		q.Generation = r.Generation
+	}
 	r.Generation, r.Start, r.Position, r.State, r.Next = q.Generation, q.Start, checkpoint.Position{}, open, ""
 	return r, true, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // Reset says what [Operator.Reset] has processed again.
@@ -166,6 +167,9 @@ func (d *desk) reset(ctx context.Context, what Reset, generation uint64, rows ma
 		}
 	}
 	order = slices.DeleteFunc(order, func(id string) bool { r := rows[id]; return !r.wanted() })
+	if planted.Is(planted.ParentFirst) {
+		slices.Reverse(order)
+	}
 	if err := d.each(ctx, "reset", order, func(r shardRow) (shardRow, bool, error) { return reset(r, ask(r.ID)) }); err != nil {
 		return err
 	}

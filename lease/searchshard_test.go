@@ -101,7 +101,7 @@ func (e *explorer) taking(x *world, i int) {
 // row could as well have been read just before the evidence. It is also the giving back of a row that names the process although it runs no work on it.
 func (e *explorer) reading(x *world, i int, shard uint8) {
 	p, row := &x.procs[i], x.rows[shard]
-	if row.state != isOpen {
+	if row.state == isAbsent {
 		return
 	}
 	if a := e.judged(x, i, shard, p.take.listed); a.ok {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 var (
@@ -66,6 +67,12 @@ func (s *session) valid() bool { return s.validAt(s.clock.Now()) }
 
 func (s *session) validAt(now instant) bool {
 	since := s.since.Load()
+	if since != nil && planted.Is(planted.OneClock) {
+		return !s.over.Load() && now.Mono-since.Mono < s.timing.own()
+	}
+	if since != nil && planted.Is(planted.WallClock) {
+		return !s.over.Load() && now.Wall-since.Wall < s.timing.own()
+	}
 	return since != nil && !s.over.Load() && since.Age(now) < s.timing.own()
 }
 
@@ -90,9 +97,13 @@ func (s *session) join(ctx context.Context) error {
 		err := s.req.put(ctx, next.listed(next.encode()))[0]
 		stored, lookErr := s.look(ctx) // for its cursor, or for what became of the write
 		switch {
+		case lookErr == nil && stored.version != 0 && !s.beats.mine(stored):
+			return errOver // it took so long that others declared it dead
 		case lookErr == nil && stored.version != 0:
 			s.row = stored
-			s.beats.ack(stored.HB)
+			if since, known := s.beats.ack(stored.HB); known && planted.Is(planted.TakeUnheard) {
+				s.since.Store(&since)
+			}
 			return nil
 		case lookErr == nil && err == nil:
 			return errOver // it was there and is gone
@@ -187,6 +198,9 @@ func (s *session) acknowledge(ctx context.Context, stored sessionRow) error {
 		return err
 	}
 	if since, known := s.beats.ack(stored.HB); known {
+		if planted.Is(planted.LastSending) {
+			since = s.clock.Now()
+		}
 		s.since.Store(&since)
 		s.acked.poke()
 	}

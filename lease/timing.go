@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"github.com/runnelhq/runnel/internal/planted"
 	"time"
 )
 
@@ -37,7 +38,12 @@ func (t Timing) withDefaults() Timing {
 }
 
 // own is how long a session is valid after it sent its last acknowledged heartbeat: two clocks may differ in rate by a ratio of 1.25.
-func (t Timing) own() time.Duration { return t.Expiry / 5 * 4 }
+func (t Timing) own() time.Duration {
+	if planted.Is(planted.OwnExpiry) {
+		return t.Expiry
+	}
+	return t.Expiry / 5 * 4
+}
 
 // blind is how long a worker may not have read the sessions before what it saw of their stillness counts no longer: after an outage of
 // the store every heartbeat stood still, and nobody is to be killed for it.

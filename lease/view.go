@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"github.com/runnelhq/runnel/internal/planted"
 	"slices"
 	"time"
 )
@@ -46,6 +47,9 @@ type seen struct {
 // still tells whether the heartbeat has stood still, or the row been missing, for long enough, and when that is.
 func (s *seen) still(now, expiry time.Duration) (bool, time.Duration) {
 	due := s.since + s.known.patience(expiry)
+	if planted.Is(planted.EagerKill) {
+		due = s.since + expiry/2
+	}
 	return due <= now, due
 }
 

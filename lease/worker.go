@@ -12,6 +12,7 @@ import (
 
 	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/internal/ground"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // worker is one run of a [Coordinator], across the sessions that it has one after another.
@@ -118,7 +119,7 @@ func (w *worker) busy(id string) bool {
 	if !k.returned {
 		return true
 	}
-	if closed(k.running) {
+	if closed(k.running) || planted.Is(planted.RunningFreed) {
 		delete(w.works, id)
 		return false
 	}

@@ -24,7 +24,7 @@
 //   - every record was handled, in the order of its shard and of its key, across splits and merges;
 //   - what is repeated when a shard changes hands is within the bound of the checkpoint strategy, and nothing after a clean end;
 //   - once a shard's next owner has begun, no call of an earlier one begins, except one that had been let in when its process froze;
-//   - leases never go back, as the versions of their rows order them, no version is by nobody or by two, and an epoch is one session's;
+//   - leases never go back, as the versions of their rows order them, no version is by nobody or by two, what is read was written by a worker, and an epoch is one session's;
 //   - a shard begins after all its parents have ended;
 //   - the shards of a killed worker are handled again in time, counted from the end of the last disturbance;
 //   - no worker ends by itself, and one that is told to stop does so cleanly if its store is there.

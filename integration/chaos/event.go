@@ -21,6 +21,7 @@ const (
 	stored   kind = "stored"   // a position: the hook Checkpointed
 	sent     kind = "sent"     // a write of a row is about to be sent to the store
 	answered kind = "answered" // the store answered it; Text is the error, "" for none
+	read     kind = "read"     // a lease was read
 	frozen   kind = "frozen"   // the process did not run from From until At
 	troubled kind = "troubled" // the hook Error
 )

@@ -15,6 +15,7 @@ type written struct {
 // which came first.
 func (l *ledger) checkRows() {
 	rows := l.versions()
+	l.checkReads(rows)
 	for _, key := range slices.Sorted(maps.Keys(rows)) {
 		if !isLease(key) {
 			continue
@@ -34,6 +35,23 @@ func (l *ledger) checkRows() {
 				l.checkStep(before, e)
 			}
 			before = e
+		}
+	}
+}
+
+// checkReads finds what is in a lease and was sent by no worker: a write that was refused may have been for the same version.
+func (l *ledger) checkReads(rows map[string]map[uint64]*written) {
+	told := make(map[string]uint64)
+	for _, e := range l.events {
+		if e.Kind != read || told[e.Row] >= e.Version {
+			continue
+		}
+		w := rows[e.Row][e.Version]
+		if w == nil || !slices.ContainsFunc(w.sent, func(s *event) bool {
+			return s.Owner == e.Owner && s.Epoch == e.Epoch && s.Generation == e.Generation && s.Position == e.Position && s.State == e.State
+		}) {
+			told[e.Row] = e.Version
+			l.violated(ruleRows, "version %d of the lease of shard %s, which %s read, has epoch %d and position %s, and no worker wrote that", e.Version, e.Shard, e.Worker, e.Epoch, e.Position)
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/runnelhq/runnel/checkpoint"
+)
 
 // leases is a lease that was taken, written and taken by another.
 func leases() *tale {
@@ -31,6 +35,22 @@ func TestWriteOfNobody(t *testing.T) {
 	s.rows["app/S/stream/a"]++ // past the workers
 	s.write("w2", "a", "w2-session", 2, 103, "open")
 	s.want(t, ruleRows, "version 5", "shard a", "nobody")
+}
+
+// A write past the workers is followed by the owner's, for the same version, which is refused, and by its reading of what is there.
+func TestWriteOfNobodyThatIsRead(t *testing.T) {
+	s := leases()
+	e := s.writing("w2", "a", "w2-session", 2, 103, "open")
+	s.tell(e)
+	seen := e
+	e.Kind, e.Text = answered, "row has another version"
+	s.tell(e)
+	seen.Kind = read
+	s.tell(seen) // as it is if the client had retried its own success
+	s.want(t, "")
+	seen.Position = checkpoint.Offset(101)
+	s.tell(seen)
+	s.want(t, ruleRows, "version 5", "shard a", "w2", "101")
 }
 
 func TestVersionOfTwo(t *testing.T) {

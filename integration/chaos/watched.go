@@ -46,7 +46,7 @@ func (s *watchedStore) Put(ctx context.Context, rows []lease.Row) []error {
 	told := make([]event, len(rows))
 	for i, row := range rows {
 		if isLease(row.Key) || isApplication(row.Key) {
-			told[i] = s.written(row)
+			told[i] = s.describe(row, row.Version+1)
 			s.tell(told[i], sent, nil)
 		}
 	}
@@ -62,6 +62,17 @@ func (s *watchedStore) Put(ctx context.Context, rows []lease.Row) []error {
 		s.tell(e, answered, err)
 	}
 	return answers
+}
+
+// Get reads rows and tells what the leases hold.
+func (s *watchedStore) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
+	rows, err := s.Store.Get(ctx, keys)
+	for _, row := range rows {
+		if isLease(row.Key) && row.Version > 0 && row.Err == nil {
+			s.tell(s.describe(row, row.Version), read, nil)
+		}
+	}
+	return rows, err
 }
 
 func (s *watchedStore) tell(e event, k kind, err error) {
@@ -80,11 +91,11 @@ type leaseRow struct {
 	State             string
 }
 
-func (s *watchedStore) written(row lease.Row) event {
+func (s *watchedStore) describe(row lease.Row, version uint64) event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
-	e := event{Worker: s.worker, Row: row.Key, Version: row.Version + 1, Write: s.last}
+	e := event{Worker: s.worker, Row: row.Key, Version: version, Write: s.last}
 	var l leaseRow
 	if err := json.Unmarshal(row.Value, &l); err != nil {
 		e.State = "unreadable: " + err.Error()

@@ -2,5 +2,58 @@
 // the compiler too, which leaves out what it guards.
 package planted
 
-// Fault names a clause of the protocol that a build with the tag "planted" can break.
+// Fault names a clause of the protocol that a build with the tag "planted" can break, by what is done instead.
 type Fault string
+
+// Faults of package lease.
+const (
+	SameBeat        Fault = "a heartbeat is retried without a fresh value"
+	LastSending     Fault = "a session is valid from its last sending, not from the first of the one that was acknowledged"
+	OwnExpiry       Fault = "an owner is valid for the whole expiry"
+	OneClock        Fault = "an owner looks at the monotonic clock alone"
+	WallClock       Fault = "an owner looks at the wall clock alone"
+	TakeUnheard     Fault = "a session is valid with its join, before a heartbeat was acknowledged"
+	BlindBeat       Fault = "a worker heartbeats although its polls fail"
+	EagerKill       Fault = "a session is killed after half its expiry"
+	BlindKill       Fault = "a session is killed without another look at its heartbeat"
+	LiveRemoved     Fault = "the row of a live session is removed"
+	LeaveEarly      Fault = "a session's row is removed while its handlers run"
+	EvidenceFirst   Fault = "the evidence for a take is read before the row"
+	TakeLiving      Fault = "a shard is taken from an owner that lives"
+	TakeAsked       Fault = "a shard is taken that an operator has asked for"
+	TakeRunning     Fault = "a shard is taken while a handler of it runs in the same process"
+	MineAlone       Fault = "a row that names me is left alone"
+	ConflictRefused Fault = "a conflict counts as a take that was refused"
+	OneParent       Fault = "a child is taken after one of its two parents"
+	ParentEpoch     Fault = "a child's epoch does not rise above its parents'"
+	TakePosition    Fault = "the position that the take carried is not used"
+	LatestAgain     Fault = "LATEST is asked for again by the next worker that lists"
+	EpochIgnored    Fault = "owner and epoch are not compared"
+	AnswerLost      Fault = "a write whose answer was lost counts as stored"
+	OnAfterRelease  Fault = "an owner goes on after it sent a release"
+	RunningFreed    Fault = "a shard is freed while a handler of it runs"
+	EndFirst        Fault = "END is written before the rows of the children"
+	CeilingQuota    Fault = "each member may keep ⌈S/W⌉ shards"
+	NoSettle        Fault = "shards are moved without a settle delay"
+	OwnedFreed      Fault = "an operator frees a row that a live worker owns"
+	ParentFirst     Fault = "a reset treats parents before their descendants"
+	GenerationKept  Fault = "a reset does not raise the generation"
+	FloorKept       Fault = "a lease row is removed without raising the floor of epochs"
+	RemovedEarly    Fault = "a lease row is removed before its children are past their start"
+)
+
+// Faults of the simulator's work on a lease, as a runner may have them.
+const (
+	ReleaseFirst Fault = "a shard is released before what is in flight has returned"
+	Hole         Fault = "a position is stored above a record that is not done"
+	NotValid     Fault = "a record is handed out without asking whether the lease is valid"
+)
+
+// All is every fault.
+var All = []Fault{
+	SameBeat, LastSending, OwnExpiry, OneClock, WallClock, TakeUnheard, BlindBeat, EagerKill, BlindKill, LiveRemoved, LeaveEarly,
+	EvidenceFirst, TakeLiving, TakeAsked, TakeRunning, MineAlone, ConflictRefused, OneParent, ParentEpoch, TakePosition, LatestAgain,
+	EpochIgnored, AnswerLost, OnAfterRelease, RunningFreed, EndFirst, CeilingQuota, NoSettle,
+	OwnedFreed, ParentFirst, GenerationKept, FloorKept, RemovedEarly,
+	ReleaseFirst, Hole, NotValid,
+}

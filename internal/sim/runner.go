@@ -6,6 +6,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/internal/ground"
+	"github.com/runnelhq/runnel/internal/planted"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -48,6 +49,7 @@ type job struct {
 	since   time.Duration // when the first that is not covered by a write was done, on the monotonic clock
 	writing int           // what the write under way covers; 0: there is none
 	failed  bool          // nothing more can be stored in this epoch
+	goesOn  bool          // a release failed, and the lease is valid
 
 	call *call         // in flight
 	wake chan struct{} // a call or a write has ended
@@ -69,29 +71,42 @@ func (r *runner) work(ctx context.Context, l *lease.Lease) (running <-chan struc
 	j.first = w.stream.first(j.k, l.Start())
 	j.next, j.done, j.stored = j.first, j.first, j.first
 	w.audit.began(j)
+	for again := true; again; {
+		running, again = j.once(ctx)
+	}
+	return running
+}
+
+// once works until the shard is given up. A release that failed, and after which the lease says that it is valid all the same, is no reason not to go on.
+func (j *job) once(ctx context.Context) (running <-chan struct{}, again bool) {
+	w := j.p.w
 	handling, stop := context.WithCancel(ctx)
 	defer stop()
 	writing, endWriting := context.WithCancel(ctx)
 	defer endWriting()
-	writers := r.p.Group()
+	writers := j.p.Group()
 	over := j.dispatch(ctx, handling, writing, writers)
+	if over == isWanted && planted.Is(planted.ReleaseFirst) {
+		_ = j.l.Release(ctx, j.position())
+	}
 	if over == isWanted {
 		j.settle(ctx, writing, writers)
 	}
 	stop()
 	if !j.returned(ctx) {
 		w.counts.add("handler that was left behind")
-		return j.call.left
+		return j.call.left, false
 	}
 	if j.writing != 0 {
-		_ = r.p.Wait(context.WithoutCancel(ctx), r.grace, j.wake)
+		_ = j.p.Wait(context.WithoutCancel(ctx), j.grace, j.wake)
 		endWriting()
 	}
 	writers.Wait()
 	if ctx.Err() == nil && over != isLost {
 		j.giveUp(ctx, over)
+		j.goesOn = j.l.Valid()
 	}
-	return nil
+	return nil, j.goesOn && ctx.Err() == nil && over != isLost
 }
 
 // outcome is why nothing more is handed out.
@@ -111,7 +126,7 @@ func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Gr
 		switch {
 		case ctx.Err() != nil || j.failed:
 			return isLost
-		case isClosed(j.l.Draining()):
+		case isClosed(j.l.Draining()) && !j.goesOn:
 			return isWanted
 		}
 		wait := j.store(writing, writers)
@@ -130,15 +145,23 @@ func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Gr
 			case arrives > w.now:
 				wait = min(wait, arrives-w.now)
 			case j.window != 0 && j.done-j.stored >= j.window:
-			case !j.l.Valid():
+			case !planted.Is(planted.NotValid) && !j.l.Valid():
 				return isLost
 			default:
 				j.begin(handling)
 				continue
 			}
 		}
-		_ = j.p.Wait(ctx, wait, j.wake, j.l.Draining())
+		_ = j.p.Wait(ctx, wait, j.wake, j.wanted())
 	}
+}
+
+// wanted is closed when the shard is wanted back; nil once the work goes on all the same.
+func (j *job) wanted() <-chan struct{} {
+	if j.goesOn {
+		return nil
+	}
+	return j.l.Draining()
 }
 
 // overdue is how long until the watchdog bites.
@@ -198,6 +221,9 @@ func (j *job) store(ctx context.Context, writers ground.Group) time.Duration {
 		return waits
 	}
 	through := j.done
+	if planted.Is(planted.Hole) {
+		through = j.next
+	}
 	j.writing = through
 	writers.Go(func() {
 		err := j.l.Checkpoint(ctx, checkpoint.Offset(uint64(through-1)))
