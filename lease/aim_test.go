@@ -14,10 +14,10 @@ import (
 
 // What was worked out before must be what would be worked out now, whatever was learned in between.
 func TestAims(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(50) {
 		dice := rand.New(rand.NewPCG(seed, 0))
 		v := newView("me", 0)
-		v.membersRead(membersNamed("a", "b"), true, memberRow{})
+		v.membersRead(weighing("a", "b"), true, memberRow{Zone: "me", ByWeight: true})
 		for i := range 200 {
 			now := time.Duration(i) * second
 			what := change(v, dice, now)
@@ -60,10 +60,10 @@ func change(v *view, dice *rand.Rand, now time.Duration) string {
 		v.application(appRow{head: head{version: v.app.version + 1}, Paused: dice.IntN(2) == 0}, now)
 		return "the application"
 	case 4:
-		v.membersRead(membersNamed([]string{"a", "b"}[:dice.IntN(3)]...), true, memberRow{})
+		v.membersRead(weighing([]string{"a", "b"}[:dice.IntN(3)]...), true, memberRow{Zone: "me", ByWeight: true})
 		return "all members"
 	case 5:
-		v.membersRead(map[string]memberRow{"a": {Zone: name(), ByWeight: dice.IntN(2) == 0, Stuck: []string{id}}}, false, memberRow{})
+		v.membersRead(map[string]memberRow{"a": {Zone: name(), ByWeight: dice.IntN(4) > 0, Stuck: []string{id}}}, false, memberRow{})
 		return "a member"
 	case 6, 7:
 		row := beating(uint64(now), uint64(now))
@@ -75,9 +75,9 @@ func change(v *view, dice *rand.Rand, now time.Duration) string {
 		v.learn(row)
 		return "a successor"
 	case 9:
-		row.Rate, row.Zone = dice.Uint64N(1<<20), name()
+		row.Rate = dice.Uint64N(1 << 20)
 		v.learn(row)
-		return "a weight and a zone"
+		return "a weight"
 	case 10:
 		row.Request = nil
 		if dice.IntN(2) == 0 {
@@ -93,10 +93,41 @@ func change(v *view, dice *rand.Rand, now time.Duration) string {
 		row.State, row.Owner = ended, ""
 		v.learn(row)
 		return "an end"
+	case 13:
+		row.Zone = name()
+		v.learn(row)
+		return "a zone"
 	default:
 		row.Owner, row.Epoch, row.State = name(), row.Epoch+1, open
 		v.hint(row)
 		return "an owner"
+	}
+}
+
+// weighing are rows of members, each in a zone of its own, that share shards out by weight.
+func weighing(names ...string) map[string]memberRow {
+	rows := make(map[string]memberRow)
+	for _, name := range names {
+		rows[name] = memberRow{Zone: name, ByWeight: true}
+	}
+	return rows
+}
+
+// A shard that was not wanted, went to another and came back is settled for anew.
+func TestAShardThatCameBackIsSettledForAnew(t *testing.T) {
+	v := newView("me", 0)
+	v.membersRead(membersNamed("other"), true, memberRow{})
+	v.poll(second, map[string]sessionRow{"me": beating(1, 1), "other": beating(1, 1)})
+	mine := shardRow{head: head{version: 1}, ID: "a", Owner: "me", Next: "other", Epoch: 1, State: open}
+	v.learn(mine)
+	planOf(v, second, "a")
+	away := mine
+	away.Owner = "other"
+	v.learn(away)
+	planOf(v, 2*second)
+	v.learn(mine)
+	if p := planOf(v, 7*second, "a"); len(p.drain) != 0 || p.next != 12*second {
+		t.Errorf("drained %v, to be looked at again at %v, want 12 s", p.drain, p.next)
 	}
 }
 

@@ -171,7 +171,6 @@ func (v *view) sessionsRead(names map[string]bool, now, blind time.Duration) (mi
 func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
 	if all {
 		v.members = make(map[string]memberRow, len(rows))
-		v.shape++
 	}
 	for name, r := range rows {
 		v.members[name] = r
