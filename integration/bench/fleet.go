@@ -234,21 +234,16 @@ func (f *fleet) measure(ctx context.Context, o options, r *report, name string, 
 	if err != nil {
 		return err
 	}
-	minutes := time.Since(begun).Minutes()
-	metrics := []metric{
-		{float64(owned), "cold-owned-ns"}, {float64(owned + settled), "cold-settled-ns"},
-		{rest.Writes / minutes, "writes/min"}, {rest.Writes / minutes / float64(workers), "writes/min/worker"},
-		{(rest.Reads + rest.Listings) / minutes / float64(workers), "reads/min/worker"},
-		{rest.ReadUnits / minutes, "read-units/min"}, {rest.WriteUnits / minutes, "write-units/min"},
-		{(servedAfter - servedBefore) / minutes, "served/min"},
-		{counterLeases(len(f.shards), workers), "counter-lease-writes/min"},
-	}
+	watched := time.Since(begun)
+	metrics := []metric{{float64(owned), "cold-owned-ns"}, {float64(owned + settled), "cold-settled-ns"}}
+	metrics = append(metrics, atRestMetrics(rest, watched, fleetSize{len(f.shards), workers})...)
+	metrics = append(metrics, metric{(servedAfter - servedBefore) / watched.Minutes(), "served/min"})
 	for _, n := range deaths(workers) {
 		took, again, err := f.deaths(ctx, n)
 		if err != nil {
 			return err
 		}
-		metrics = append(metrics, metric{float64(took), fmt.Sprintf("crash-of-%d-ns", n)}, metric{again, fmt.Sprintf("crash-of-%d-takes/orphan", n)})
+		metrics = append(metrics, deathMetrics(n, took, again)...)
 	}
 	r.result(name, metrics...)
 	if tried := f.errs.all(); tried != nil {
@@ -256,6 +251,24 @@ func (f *fleet) measure(ctx context.Context, o options, r *report, name string, 
 	}
 	return nil
 }
+
+// atRestMetrics is what a fleet at rest asked a store for in some time.
+func atRestMetrics(d leasemeter.Demand, in time.Duration, size fleetSize) []metric {
+	minutes, workers := in.Minutes(), float64(size.workers)
+	return []metric{
+		{d.Writes / minutes, "writes/min"}, {d.Writes / minutes / workers, perWorker},
+		{(d.Reads + d.Listings) / minutes / workers, "reads/min/worker"},
+		{d.ReadUnits / minutes, "read-units/min"}, {d.WriteUnits / minutes, "write-units/min"},
+		{counterLeases(size.shards, size.workers), "counter-lease-writes/min"},
+	}
+}
+
+// deathMetrics is what followed the death of n workers at once.
+func deathMetrics(n int, took time.Duration, takes float64) []metric {
+	return []metric{{float64(took), crash(n, "ns")}, {takes, crash(n, "takes/orphan")}}
+}
+
+func crash(n int, unit string) string { return fmt.Sprintf("crash-of-%d-%s", n, unit) }
 
 // deaths is how many workers die at once: one, and then a tenth of them.
 func deaths(workers int) []int {
