@@ -77,23 +77,23 @@ func (s *Store) List(ctx context.Context, group, after string) iter.Seq2[lease.R
 
 // Put counts the rows and their units.
 func (s *Store) Put(ctx context.Context, rows []lease.Row) []error {
-	s.writes(rows)
+	s.writes(rows, false)
 	return s.Store.Put(ctx, rows)
 }
 
 // Delete counts the rows and their units.
 func (s *Store) Delete(ctx context.Context, rows []lease.Row) []error {
-	s.writes(rows)
+	s.writes(rows, true)
 	return s.Store.Delete(ctx, rows)
 }
 
-// writes counts rows that are about to be written: one that is new is written to the index too, and one whose change is listed moves in it.
-func (s *Store) writes(rows []lease.Row) {
+// writes counts rows that are about to be written or deleted: one that comes or goes does so in the index too, and one whose change is listed moves in it.
+func (s *Store) writes(rows []lease.Row, deleted bool) {
 	d := Demand{Puts: 1, Writes: float64(len(rows))}
 	for _, row := range rows {
 		d.WriteUnits += units(size(row), writeUnit)
 		switch {
-		case row.Version == 0:
+		case row.Version == 0, deleted:
 			d.WriteUnits++
 		case row.Cursor == "":
 			d.WriteUnits += 2
