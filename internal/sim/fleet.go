@@ -50,8 +50,8 @@ func Fleet(seed uint64, shards, workers int, rest time.Duration) (FleetResult, e
 	return r, f.failure
 }
 
-// lead is how long a fleet is left alone when it has settled.
-const lead = 10 * time.Second
+// lead is how long a fleet is left alone when it has settled: whoever joined when there were no rows yet lists all of them once more soon.
+const lead = time.Minute
 
 // patience is how long anything may take, far above what it does.
 const patience = 5 * time.Minute
