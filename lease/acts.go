@@ -43,7 +43,7 @@ func (m *member) planned() (plan, time.Duration) {
 	m.view.gather(now)
 	held := func(id string) bool { return m.holds[id].until > now }
 	m.view.handing = m.handing()
-	p := m.view.plan(m.s.name, m.busy, held, now, m.cfg.Timing)
+	p := m.view.plan(m.busy, held, now, m.cfg.Timing)
 	if forgetful, due := m.view.forgetful(now, m.cfg.Timing.Expiry); forgetful {
 		p.take = nil
 		p.wake(due)

@@ -3,7 +3,6 @@ package lease
 import (
 	"github.com/runnelhq/runnel/internal/planted"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -21,23 +20,17 @@ type handover struct{ shard, next string }
 
 // plan decides from what is known. busy tells the shards on which work of this process runs; held the ones to leave alone
 // for a while.
-func (v *view) plan(me string, busy, held func(id string) bool, now time.Duration, t Timing) plan {
-	target := v.targets(v.team)
+func (v *view) plan(busy, held func(id string) bool, now time.Duration, t Timing) plan {
+	aims := v.aims()
 	var p plan
-	for id, k := range v.shards {
-		if k.row.State == ended {
-			continue
-		}
-		p.add(v, k.row, me, target[id], busy(id), held(id), now, t)
+	for _, id := range aims.mine {
+		p.add(v, v.shards[id].row, aims.target[id], busy(id), held(id), now, t)
 	}
-	slices.Sort(p.take)
-	slices.Sort(p.free)
-	slices.SortFunc(p.drain, func(a, b handover) int { return strings.Compare(a.shard, b.shard) })
 	return p
 }
 
-func (p *plan) add(v *view, r shardRow, me, target string, busy, held bool, now time.Duration, t Timing) {
-	id := r.ID
+func (p *plan) add(v *view, r shardRow, target string, busy, held bool, now time.Duration, t Timing) {
+	id, me := r.ID, v.me
 	if !(r.Owner == me && busy && target != me) {
 		delete(v.unwanted, id)
 	}
@@ -48,7 +41,7 @@ func (p *plan) add(v *view, r shardRow, me, target string, busy, held bool, now 
 			since = now
 			v.unwanted[id] = now
 		}
-		if due := since + t.Settle; due <= now || planted.Is(planted.NoSettle) || v.urgent(r, me) {
+		if due := since + t.Settle; due <= now || planted.Is(planted.NoSettle) || v.urgent(r) {
 			p.drain = append(p.drain, handover{id, target})
 		} else {
 			p.wake(due)
@@ -72,8 +65,8 @@ func (p *plan) wake(due time.Duration) {
 }
 
 // urgent tells whether a shard is given up because somebody said so, and not to spread the load.
-func (v *view) urgent(r shardRow, me string) bool {
-	_, member := slices.BinarySearch(v.team, me)
+func (v *view) urgent(r shardRow) bool {
+	_, member := slices.BinarySearch(v.team, v.me)
 	return r.wanted() || v.app.Paused || !member
 }
 

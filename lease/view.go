@@ -25,6 +25,11 @@ type view struct {
 	unwanted map[string]time.Duration
 	handing  map[string]string // shards of this worker's that are being drained, and the members to which they go
 
+	shape    uint64 // counts changes of who has which shard, and of who shares them
+	aimed    *aim   // of some shape; nil: not worked out yet
+	owning   map[string]bool
+	owningOf uint64 // the shape
+
 	history   string        // of the store, if it tells
 	historyAt time.Duration // when it was first seen
 }
@@ -81,6 +86,9 @@ func (v *view) hint(r shardRow) {
 // learn takes in a row that a write of this worker stored.
 func (v *view) learn(r shardRow) {
 	v.tick++
+	if k, ok := v.shards[r.ID]; !ok || !k.row.counts(&r) {
+		v.shape++
+	}
 	v.shards[r.ID] = &known{r, v.tick}
 }
 
@@ -92,6 +100,7 @@ func (v *view) answer(r shardRow, asked uint64) {
 	}
 	if r.version == 0 {
 		delete(v.shards, r.ID)
+		v.shape++
 		return
 	}
 	v.learn(r)
@@ -157,17 +166,6 @@ func (v *view) sessionsRead(names map[string]bool, now, blind time.Duration) (mi
 	return missing
 }
 
-// owners are the sessions that open shards name.
-func (v *view) owners() map[string]bool {
-	owners := make(map[string]bool)
-	for _, k := range v.shards {
-		if k.row.State == open && k.row.Owner != "" {
-			owners[k.row.Owner] = true
-		}
-	}
-	return owners
-}
-
 // membersRead takes in a listing of members: all of them, or those that changed. own is what this one has to say of itself where its row is not known: where it is, this one reads it as
 // others do.
 func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
@@ -176,10 +174,12 @@ func (v *view) membersRead(rows map[string]memberRow, all bool, own memberRow) {
 	}
 	for name, r := range rows {
 		v.members[name] = r
+		v.shape++
 		v.joined = max(v.joined, r.cursor)
 	}
 	if _, known := v.members[v.me]; !known {
 		v.members[v.me] = own
+		v.shape++
 	}
 }
 
@@ -192,6 +192,7 @@ func (v *view) historyRead(history string, now time.Duration) bool {
 	v.history, v.historyAt = history, now
 	v.cursor, v.joined = "", ""
 	clear(v.shards)
+	v.shape++
 	for _, s := range v.sessions {
 		s.since = now
 		s.row.version = min(s.row.version, 1)
@@ -232,6 +233,7 @@ func (v *view) gather(now time.Duration) {
 	slices.Sort(team)
 	if !slices.Equal(team, v.team) {
 		v.team, v.teamAt = team, now
+		v.shape++
 		clear(v.unwanted)
 	}
 }

@@ -187,11 +187,11 @@ func TestRowsThatAFullListingDoesNotShowAsKnownAreReadAgain(t *testing.T) {
 	}
 }
 
-// planOf is the plan of "me", on some of whose shards work runs.
+// planOf is the plan of a view, on some of whose shards work runs.
 func planOf(v *view, now time.Duration, busy ...string) plan {
 	is := func(id string) bool { return slices.Contains(busy, id) }
 	none := func(string) bool { return false }
-	return v.plan("me", is, none, now, Timing{}.withDefaults())
+	return v.plan(is, none, now, Timing{}.withDefaults())
 }
 
 func TestNothingIsTakenFromALivingOwner(t *testing.T) {

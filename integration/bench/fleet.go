@@ -11,17 +11,16 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/leasemeter"
 	"github.com/runnelhq/runnel/lease"
 )
-
-var errCut = errors.New("cut off")
 
 // fleet is the workers of one application, without records: what leases alone cost, and how fast shards find their owners.
 type fleet struct {
 	app     string
 	shards  []lease.Shard
 	store   func() lease.Store // a way to the store for one worker
-	meter   meter
+	meter   leasemeter.Meter
 	board   *owners
 	members []*member
 	errs    troubles
@@ -30,7 +29,7 @@ type fleet struct {
 // member is one worker.
 type member struct {
 	name  string
-	way   *metered
+	way   *way
 	stop  context.CancelFunc
 	ended chan struct{}
 }
@@ -53,7 +52,7 @@ func newFleet(shards int, store func() lease.Store) *fleet {
 
 func (f *fleet) start(ctx context.Context, n int) error {
 	for i := range n {
-		m := &member{name: fmt.Sprintf("worker-%d", i+1), way: &metered{Store: f.store(), meter: &f.meter}, ended: make(chan struct{})}
+		m := &member{name: fmt.Sprintf("worker-%d", i+1), way: &way{Store: leasemeter.Store{Store: f.store(), Meter: &f.meter}}, ended: make(chan struct{})}
 		c, err := lease.NewCoordinator(lease.Config{
 			Store: m.way, App: f.app, Worker: m.name, Stream: "stream", Incarnation: "one",
 			Shards: func(context.Context) iter.Seq2[lease.Shard, error] {
@@ -222,7 +221,7 @@ func (f *fleet) measure(ctx context.Context, o options, r *report, name string, 
 	if err := pause(ctx, lead); err != nil {
 		return err
 	}
-	before, begun := f.meter.read(), time.Now()
+	before, begun := f.meter.Read(), time.Now()
 	servedBefore, err := served(ctx)
 	if err != nil {
 		return err
@@ -230,26 +229,21 @@ func (f *fleet) measure(ctx context.Context, o options, r *report, name string, 
 	if err := pause(ctx, cmp.Or(o.Seconds, 60)); err != nil {
 		return err
 	}
-	rest := f.meter.read().minus(before)
+	rest := f.meter.Read().Minus(before)
 	servedAfter, err := served(ctx)
 	if err != nil {
 		return err
 	}
-	minutes := time.Since(begun).Minutes()
-	metrics := []metric{
-		{float64(owned), "cold-owned-ns"}, {float64(owned + settled), "cold-settled-ns"},
-		{rest.writes / minutes, "writes/min"}, {rest.writes / minutes / float64(workers), "writes/min/worker"},
-		{(rest.reads + rest.listings) / minutes / float64(workers), "reads/min/worker"},
-		{rest.readUnits / minutes, "read-units/min"}, {rest.writeUnits / minutes, "write-units/min"},
-		{(servedAfter - servedBefore) / minutes, "served/min"},
-		{counterLeases(len(f.shards), workers), "counter-lease-writes/min"},
-	}
+	watched := time.Since(begun)
+	metrics := []metric{{float64(owned), "cold-owned-ns"}, {float64(owned + settled), "cold-settled-ns"}}
+	metrics = append(metrics, atRestMetrics(rest, watched, fleetSize{len(f.shards), workers})...)
+	metrics = append(metrics, metric{(servedAfter - servedBefore) / watched.Minutes(), "served/min"})
 	for _, n := range deaths(workers) {
 		took, again, err := f.deaths(ctx, n)
 		if err != nil {
 			return err
 		}
-		metrics = append(metrics, metric{float64(took), fmt.Sprintf("crash-of-%d-ns", n)}, metric{again, fmt.Sprintf("crash-of-%d-takes/orphan", n)})
+		metrics = append(metrics, deathMetrics(n, took, again)...)
 	}
 	r.result(name, metrics...)
 	if tried := f.errs.first(); tried != nil {
@@ -257,6 +251,24 @@ func (f *fleet) measure(ctx context.Context, o options, r *report, name string, 
 	}
 	return nil
 }
+
+// atRestMetrics is what a fleet at rest asked a store for in some time.
+func atRestMetrics(d leasemeter.Demand, in time.Duration, size fleetSize) []metric {
+	minutes, workers := in.Minutes(), float64(size.workers)
+	return []metric{
+		{d.Writes / minutes, "writes/min"}, {d.Writes / minutes / workers, perWorker},
+		{(d.Reads + d.Listings) / minutes / workers, "reads/min/worker"},
+		{d.ReadUnits / minutes, "read-units/min"}, {d.WriteUnits / minutes, "write-units/min"},
+		{counterLeases(size.shards, size.workers), "counter-lease-writes/min"},
+	}
+}
+
+// deathMetrics is what followed the death of n workers at once.
+func deathMetrics(n int, took time.Duration, takes float64) []metric {
+	return []metric{{float64(took), crash(n, "ns")}, {takes, crash(n, "takes/orphan")}}
+}
+
+func crash(n int, unit string) string { return fmt.Sprintf("crash-of-%d-%s", n, unit) }
 
 // deaths is how many workers die at once: one, and then a tenth of them.
 func deaths(workers int) []int {

@@ -18,20 +18,23 @@ import (
 	"github.com/runnelhq/runnel/localstack"
 )
 
-// fleets measures leases at scale, on each store.
+// fleetStores are the stores on which leases are measured at scale.
+var fleetStores = []struct {
+	name string
+	run  func(context.Context, options, *report, string, fleetSize) error
+}{{"dynamodb", fleetOnDynamoDB}, {"redis", fleetOnRedis}, {"postgresql", fleetOnPostgres}}
+
+// fleets measures leases at scale, on each store, and simulated.
 func fleets(ctx context.Context, o options, r *report) error {
-	for _, store := range []struct {
-		name string
-		run  func(context.Context, options, *report, string, fleetSize) error
-	}{{"dynamodb", fleetOnDynamoDB}, {"redis", fleetOnRedis}, {"postgresql", fleetOnPostgres}} {
+	for _, store := range fleetStores {
 		for _, size := range fleetSizes {
-			name := fmt.Sprintf("Fleet/store=%s/shards=%d/workers=%d", store.name, size.shards, size.workers)
+			name := fleetName(store.name, size)
 			if err := store.run(ctx, o, r, name, size); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
 	}
-	return nil
+	return fleetSimulated(o, r)
 }
 
 // fleetOnDynamoDB counts the server's requests on the wire.

@@ -59,7 +59,22 @@ var goals = []goal{
 	{"… DynamoDB Streams", started(streamsAPI), "first-record-ns", 3e9, seconds, "119 s"},
 	{"writes to the lease table a minute, 3 workers, 32 idle shards", atRest, "writes/min", 95, decimal, "589"},
 	{"… reads", atRest, "reads/min", none, decimal, ""},
+	{"writes to the lease table a minute and worker: 100 shards, 3 workers, DynamoDB Local", fleetName("dynamodb", fleetSizes[0]), perWorker, 30, decimal, ""},
+	{"… 1,000 shards, 10 workers", fleetName("dynamodb", fleetSizes[1]), perWorker, 30, decimal, ""},
+	{"… 100 shards, 3 workers, Redis", fleetName("redis", fleetSizes[0]), perWorker, 30, decimal, ""},
+	{"… 1,000 shards, 10 workers", fleetName("redis", fleetSizes[1]), perWorker, 30, decimal, ""},
+	{"… 100 shards, 3 workers, PostgreSQL", fleetName("postgresql", fleetSizes[0]), perWorker, 30, decimal, ""},
+	{"… 1,000 shards, 10 workers", fleetName("postgresql", fleetSizes[1]), perWorker, 30, decimal, ""},
+	{"… 10,000 shards, 100 workers, simulated", fleetName(simulatedStore, largest), perWorker, 30, decimal, ""},
+	{"… these: from the first start until the load is even", fleetName(simulatedStore, largest), "cold-settled-ns", 60e9, seconds, ""},
+	{"… a worker is killed → all its shards have owners", fleetName(simulatedStore, largest), crash(1, "ns"), 16e9, seconds, ""},
+	{"… how often each was taken until the load was even", fleetName(simulatedStore, largest), crash(1, "takes/orphan"), 1, plain, ""},
+	{"… ten are killed at once → all their shards have owners", fleetName(simulatedStore, largest), crash(10, "ns"), 16e9, seconds, ""},
+	{"… how often each was taken until the load was even", fleetName(simulatedStore, largest), crash(10, "takes/orphan"), 1, plain, ""},
 }
+
+// perWorker is the unit of what a worker writes at rest.
+const perWorker = "writes/min/worker"
 
 func times(v float64) string        { return fmt.Sprintf("%.2f ×", v) }
 func nanoseconds(v float64) string  { return fmt.Sprintf("%.0f ns", v) }

@@ -51,6 +51,12 @@ func TestGoalsName(t *testing.T) {
 		steady: true, quiet: true, woken: true, atRest: true, idleName("idle"): true,
 		started(kinesisAPI): true, started(streamsAPI): true,
 	}
+	written[fleetName(simulatedStore, largest)] = true
+	for _, store := range fleetStores {
+		for _, size := range fleetSizes {
+			written[fleetName(store.name, size)] = true
+		}
+	}
 	for _, s := range append(kinesisShapes, streamsShapes...) {
 		for _, side := range sides {
 			written[s.name+"/side="+side] = true

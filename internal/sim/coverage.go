@@ -89,7 +89,6 @@ var wanted = []string{
 	"take from a dead owner",
 	"take refused: its owner is not known to be dead",
 	"take refused: not all its parents have ended",
-	"take refused: work of this process still runs on it",
 	"throttled read",
 	"throttled write",
 	"two owners with clocks beyond the bound",

@@ -102,7 +102,9 @@ func (l link) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 // History is always the same: nothing is forgotten here.
 func (l link) History(ctx context.Context, _ []string) (string, error) {
 	var history string
+	l.p.asking++
 	err := l.ask(ctx, "history", noReads, func() { history = l.p.w.store.history })
+	l.p.asking--
 	l.p.unsure = err != nil
 	return history, err
 }

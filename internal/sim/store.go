@@ -14,6 +14,7 @@ type store struct {
 	w      *world
 	rows   map[string]*entry
 	groups map[string][]string // the keys that a group ever had, sorted
+	newest map[string]string   // the last cursor of each group
 	stamps uint64
 
 	history string
@@ -35,7 +36,7 @@ type version struct {
 const stalest = 1200 * time.Millisecond
 
 func newStore(w *world) *store {
-	return &store{w: w, rows: make(map[string]*entry), groups: make(map[string][]string), history: "first"}
+	return &store{w: w, rows: make(map[string]*entry), groups: make(map[string][]string), newest: make(map[string]string), history: "first"}
 }
 
 // get reads rows as they are now.
@@ -67,6 +68,7 @@ func (s *store) put(by *process, row lease.Row) error {
 	if row.Cursor == "" {
 		s.stamps++
 		row.Cursor = fmt.Sprintf("%012d", s.stamps)
+		s.newest[groupOf(row.Key)] = row.Cursor
 	}
 	s.write(by, e, row)
 	return nil
@@ -90,12 +92,14 @@ func (s *store) write(by *process, e *entry, row lease.Row) {
 	s.w.audit.written(by, before, row)
 }
 
+func groupOf(key string) string { return key[:len(key)-len(lastName(key))] }
+
 func (s *store) entry(key string) *entry {
 	e := s.rows[key]
 	if e == nil {
 		e = &entry{row: lease.Row{Key: key}}
 		s.rows[key] = e
-		group := key[:len(key)-len(lastName(key))]
+		group := groupOf(key)
 		keys := s.groups[group]
 		i, _ := slices.BinarySearchFunc(keys, key, strings.Compare)
 		s.groups[group] = slices.Insert(keys, i, key)
@@ -105,6 +109,9 @@ func (s *store) entry(key string) *entry {
 
 // list gives the rows of a group that were stamped after a cursor, each as it was at the instant that age says.
 func (s *store) list(group, after string, age func() time.Duration) (rows []lease.Row, misled bool) {
+	if s.w.weather.calm() && after != "" && after >= s.newest[group] {
+		return nil, false // nothing changed, and no listing is old
+	}
 	for _, key := range s.groups[group] {
 		e := s.rows[key]
 		row := e.asOf(s.w.now - age())

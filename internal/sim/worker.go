@@ -64,11 +64,16 @@ func (k *worker) start() {
 	if w.plan.latest {
 		begins = checkpoint.Latest()
 	}
-	runner := newRunner(p)
+	k.run(link{p}, begins, newRunner(p).work)
+}
+
+// run has the process run a coordinator.
+func (k *worker) run(store lease.Store, begins checkpoint.Start, work func(context.Context, *lease.Lease) <-chan struct{}) {
+	w, p := k.w, k.p
 	c, err := lease.NewCoordinator(lease.Config{
-		Store: link{p}, App: app, Worker: k.name, Stream: "stream", Incarnation: "one", Start: begins,
+		Store: store, App: app, Worker: k.name, Stream: "stream", Incarnation: "one", Start: begins,
 		Shards: w.stream.list(p), Pin: w.stream.pin(p), Gone: w.stream.isGone(p),
-		Work: runner.work, Timing: w.timing, Logger: slog.New(logs{p}),
+		Work: work, Timing: w.timing, Logger: slog.New(logs{p}),
 	})
 	if err != nil {
 		w.fail("config", "%v", err)

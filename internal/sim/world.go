@@ -76,22 +76,36 @@ func newWorld(seed uint64, out io.Writer) *world {
 
 // run lets time pass until the plan's end.
 func (w *world) run() {
-	for w.failure == nil {
-		e, ok := w.events.next()
-		if !ok || e.at > w.plan.end {
-			break
-		}
-		w.now = max(w.now, e.at)
-		if e.f != nil {
-			e.f()
-		} else {
-			e.task.p.due(e.task, e.gen)
-		}
+	for w.step() {
+		// until nothing more happens
 	}
 	if w.failure == nil {
 		w.now = w.plan.end
 		w.audit.final()
 	}
+	w.kill()
+}
+
+// step has the next thing happen, and tells whether there was one before the plan's end.
+func (w *world) step() bool {
+	if w.failure != nil {
+		return false
+	}
+	e, ok := w.events.next()
+	if !ok || e.at > w.plan.end {
+		return false
+	}
+	w.now = max(w.now, e.at)
+	if e.f != nil {
+		e.f()
+	} else {
+		e.task.p.due(e.task, e.gen)
+	}
+	return true
+}
+
+// kill ends every process.
+func (w *world) kill() {
 	for _, k := range w.workers {
 		for _, p := range k.starts {
 			p.die()
