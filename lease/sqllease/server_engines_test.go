@@ -139,15 +139,39 @@ func TestStoreConformsOnPostgreSQL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := newTable(t)
-			leasetest.Run(t, func(t *testing.T) lease.Store {
+			suite := leasetest.Suite{New: func(t *testing.T) lease.Store {
 				s := &inTurn{}
 				for _, open := range pools {
 					s.stores = append(s.stores, onServer(open(t), table))
 				}
 				return s
-			})
+			}}
+			if name == "pgx" {
+				suite.Faulty = faultyServed
+			}
+			suite.Run(t)
 		})
 	}
+}
+
+// faultyServed is a store whose network has faults, and one in the same table whose network has none.
+func faultyServed(t *testing.T) leasetest.Faulty {
+	direct, _, table := newServed(t)
+	u, err := url.Parse(serverURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := leasetest.NewProxy(u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := line.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	u.Host = line.Addr()
+	return leasetest.Faulty{Store: onServer(openServer(t, "pgx", u.String()), table), Direct: direct, Line: line}
 }
 
 func TestManyProcessesSetUpOneTable(t *testing.T) { manyMake(t, serverURL(t)+"#"+newTable(t)) }
