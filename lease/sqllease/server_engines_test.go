@@ -161,7 +161,7 @@ func TestEachDriverKeepsWhatIsWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, _, table := newServed(t)
 			s := onServer(openServer(t, at[0], serverURL(t, strings.Fields(at[1])...)), table)
-			for i, text := range []string{"{}", ` { "a" : 1e3 } `, `"'' $1 ? \u0000 \\ \n"`, "\"\u00e9 \u4e16 \U0001F600\"", "\"\u2028<&>\x7f\"", "\t1\r\n", ""} {
+			for i, text := range []string{"{}", ` { "a" : 1e3 } `, `"'' $1 ? \u0000 \\ \n"`, "\"\u00e9 \u4e16 \U0001F600\"", "\"\u2028<&>\x7f\"", "\t1\r\n"} {
 				r := lease.Row{Key: fmt.Sprintf("a'$1?\\/%d \u00e9", i), Value: []byte(text)}
 				put(t, s, r)
 				if got := get(t, s, r.Key); got.Version != 1 || string(got.Value) != text {
