@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -30,7 +31,7 @@ type FleetDeath struct {
 }
 
 // Fleet runs a fleet of workers in a calm world, on a stream of shards without records: from cold, at rest for some time, and through the deaths of a worker and of a tenth of
-// them. Its error is a [*Failure] if something was wrong, be it that leases did not come to rest.
+// them. Its error says what was wrong, be it that leases did not come to rest.
 func Fleet(seed uint64, shards, workers int, rest time.Duration) (FleetResult, error) {
 	f := newFleet(seed, shards, workers)
 	defer f.kill()
@@ -47,7 +48,10 @@ func Fleet(seed uint64, shards, workers int, rest time.Duration) (FleetResult, e
 		f.pass(lead)
 	}
 	r.Steps = f.steps
-	return r, f.failure
+	if f.failure != nil {
+		return r, errors.New(f.failure.String())
+	}
+	return r, nil
 }
 
 // lead is how long a fleet is left alone when it has settled: whoever joined when there were no rows yet lists all of them once more soon.
