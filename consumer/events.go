@@ -23,11 +23,13 @@ func (c *Consumer) lost(r *runner, reason Reason, err error) {
 	delete(c.runners, r)
 	c.mu.Unlock()
 	watermark, stored := r.progress.positions()
-	if err != nil && reason != ReasonAbandoned && (reason == ReasonReleased || stored.Before(watermark)) {
+	if err != nil && reason != ReasonAbandoned && (reason == ReasonReleased || reason == ReasonStuck || stored.Before(watermark)) {
 		c.notStored(fmt.Errorf("consumer: shard %s was handled up to %q, which may not be stored: %w", r.lease.Shard().ID, watermark, err))
 	}
 	e := Lost{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Position: watermark, Reason: reason, Err: err}
-	if err == nil {
+	if reason == ReasonStuck {
+		r.log.Warn("handler stuck, its shard is given up", "position", watermark.String(), "error", err)
+	} else if err == nil {
 		r.log.Info("shard given up", "reason", string(reason), "position", watermark.String())
 	} else {
 		r.log.Warn("shard lost", "reason", string(reason), "position", watermark.String(), "error", err)

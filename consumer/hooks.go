@@ -43,6 +43,7 @@ const (
 	ReasonReleased  Reason = "released"  // drained and given up, with its last position
 	ReasonEnded     Reason = "ended"     // read to its end
 	ReasonLost      Reason = "lost"      // taken by another worker, or this one cannot know
+	ReasonStuck     Reason = "stuck"     // by the watchdog: one call took too long, and returned when its context ended; given up, with its last position
 	ReasonAbandoned Reason = "abandoned" // a handler ignored the end of its context: the shard is freed when the session expires
 )
 

@@ -71,19 +71,24 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 		r.c.left(running)
 		return running
 	}
-	if lost == nil || errors.Is(lost, ErrStuck) {
+	stuck := errors.Is(lost, ErrStuck)
+	if lost == nil || stuck {
 		lost = context.Cause(ctx)
 	}
 	if lost != nil {
 		r.c.lost(r, ReasonLost, lost)
 		return nil
 	}
-	r.giveUp(ctx, s.dispatcher)
+	reason := ReasonReleased
+	if stuck {
+		reason = ReasonStuck
+	}
+	r.giveUp(ctx, s.dispatcher, reason)
 	return nil
 }
 
 // giveUp ends the epoch: END after the shard's last page, and otherwise a release.
-func (r *runner) giveUp(ctx context.Context, d *dispatcher) {
+func (r *runner) giveUp(ctx context.Context, d *dispatcher, reason Reason) {
 	watermark, records := r.progress.rest()
 	if d.ended && r.end(ctx, watermark, records, d.children) {
 		return
@@ -96,7 +101,7 @@ func (r *runner) giveUp(ctx context.Context, d *dispatcher) {
 	} else {
 		r.stored(watermark, records)
 	}
-	r.c.lost(r, ReasonReleased, err)
+	r.c.lost(r, reason, err)
 }
 
 // end marks the shard as ended, and tries again until that is stored, or the shard is to be given up.

@@ -75,8 +75,8 @@ func TestTheWatchdogTakesOneShardFromAHandlerThatReturns(t *testing.T) {
 		if !errors.Is(cause, consumer.ErrStuck) || stuckFor != 20*time.Second {
 			t.Errorf("the context of the stuck handler ended after %v with %v; want 20 s and ErrStuck", stuckFor, cause)
 		}
-		if lost := told[consumer.Lost](w); len(lost) != 1 || lost[0].Shard != shards[0] || lost[0].Reason != consumer.ReasonReleased {
-			t.Errorf("given up: %+v; want the stuck shard alone, released", lost)
+		if lost := told[consumer.Lost](w); len(lost) != 1 || lost[0].Shard != shards[0] || lost[0].Reason != consumer.ReasonStuck || lost[0].Err != nil {
+			t.Errorf("given up: %+v; want the stuck shard alone, with its position stored", lost)
 		}
 		if again := w.sessions(t); !slices.Equal(session, again) {
 			t.Errorf("sessions %v, and %v before: the session of a handler that returned goes on", again, session)

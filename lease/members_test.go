@@ -39,13 +39,13 @@ func TestShardsStayInTheirZoneIfTheyCan(t *testing.T) {
 			}
 		}
 		o, _ := f.operator()
-		if err := f.during("pause", func(ctx context.Context) error { return o.Pause(ctx) }); err != nil {
+		if err := f.during("pause", func(ctx context.Context) error { return o.PauseAll(ctx) }); err != nil {
 			t.Fatal(err)
 		}
 		f.stopAll()
 		ws := []*crew{f.joinIn("y"), f.joinIn("x")}
 		f.watch(5 * time.Second)
-		if err := o.Resume(t.Context()); err != nil {
+		if err := o.ResumeAll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		f.watch(5 * time.Second)

@@ -7,23 +7,18 @@ import (
 	"slices"
 )
 
-// Pause has shards released and taken by nobody, or the whole application if none is named, until [Operator.Resume]. It returns when no worker works on them any longer. A shard
-// that has ended is left alone.
+var errNoneNamed = errors.New("no shard is named")
+
+// Pause has shards released and taken by nobody until [Operator.Resume]. It returns when no worker works on them any longer. A shard that has ended is left alone; none at all is an
+// error, since a list may be empty by mistake.
 func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 	defer func() { err = o.failed("pause", err) }()
+	if len(shards) == 0 {
+		return fmt.Errorf("%w: PauseAll pauses the whole application", errNoneNamed)
+	}
 	d, err := o.open(ctx)
 	if err != nil {
 		return err
-	}
-	if len(shards) == 0 {
-		if err := d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
-			was := r.Paused
-			r.Paused = true
-			return r, !was, nil
-		}); err != nil {
-			return err
-		}
-		return d.released(ctx, nil, func(shardRow) bool { return true })
 	}
 	for _, id := range shards {
 		if err := d.change(ctx, id, func(r shardRow) (shardRow, bool, error) {
@@ -38,10 +33,44 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 	return d.released(ctx, shards, func(r shardRow) bool { return r.wanted() })
 }
 
-// Resume takes back what [Operator.Pause] asked: of the shards, or of the whole application if none is named. Shards that were paused by name stay so until they are resumed by name. One
-// that has no row, for it ended and was removed, is an error, after the others were resumed.
+// PauseAll has every shard of the application released, and none taken, until [Operator.ResumeAll]. It returns when no worker works on any.
+func (o Operator) PauseAll(ctx context.Context) (err error) {
+	defer func() { err = o.failed("pause", err) }()
+	d, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.pauseApp(ctx, true); err != nil {
+		return err
+	}
+	return d.released(ctx, nil, func(shardRow) bool { return true })
+}
+
+// ResumeAll takes back what [Operator.PauseAll] asked. Shards that were paused by name stay so until they are resumed by name.
+func (o Operator) ResumeAll(ctx context.Context) (err error) {
+	defer func() { err = o.failed("resume", err) }()
+	d, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	return d.pauseApp(ctx, false)
+}
+
+func (d *desk) pauseApp(ctx context.Context, yes bool) error {
+	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
+		was := r.Paused
+		r.Paused = yes
+		return r, was != yes, nil
+	})
+}
+
+// Resume takes back what [Operator.Pause] asked. In an application that is paused as a whole they rest all the same. One that has no row, for it ended and was removed, is an error, after
+// the others were resumed.
 func (o Operator) Resume(ctx context.Context, shards ...string) (err error) {
 	defer func() { err = o.failed("resume", err) }()
+	if len(shards) == 0 {
+		return fmt.Errorf("%w: ResumeAll resumes an application that was paused as a whole", errNoneNamed)
+	}
 	d, err := o.open(ctx)
 	if err != nil {
 		return err
@@ -58,21 +87,14 @@ func (o Operator) Resume(ctx context.Context, shards ...string) (err error) {
 			return errors.Join(err, missing)
 		}
 	}
-	if len(shards) > 0 {
-		return missing
-	}
-	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
-		was := r.Paused
-		r.Paused = false
-		return r, was, nil
-	})
+	return missing
 }
 
 func errNoRow(id string) error {
 	return fmt.Errorf("shard %q has no row: Describe names those that there are", id)
 }
 
-// Drain takes every shard from the workers of a name, as [Config].Worker or a session has it, and gives them none until [Operator.Undrain]: others take over. It returns when they have none. A
+// Drain takes every shard from the workers of a name, as [Config].Worker or a session has it, and gives them none until [Operator.Undrain]: others take over, and where there are no others the shards rest. It returns when they have none. A
 // worker that is started later under that name is another session, and gets its share.
 func (o Operator) Drain(ctx context.Context, worker string) (err error) {
 	defer func() { err = o.failed("drain", err) }()

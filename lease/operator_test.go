@@ -62,7 +62,7 @@ func TestAnApplicationThatIsPausedRests(t *testing.T) {
 		f.watch(20 * time.Second)
 		o, _ := f.operator()
 		began := time.Now()
-		if err := f.during("pause", func(ctx context.Context) error { return o.Pause(ctx) }); err != nil {
+		if err := f.during("pause", func(ctx context.Context) error { return o.PauseAll(ctx) }); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 4*time.Second {
@@ -76,7 +76,7 @@ func TestAnApplicationThatIsPausedRests(t *testing.T) {
 		if !f.describe().Paused {
 			t.Error("not described as paused")
 		}
-		if err := errors.Join(o.Pause(soon(t), "shard-03"), o.Resume(t.Context())); err != nil {
+		if err := errors.Join(o.Pause(soon(t), "shard-03"), o.ResumeAll(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		f.watch(20 * time.Second)
@@ -258,12 +258,14 @@ func TestErrorsOfAnOperatorNameWhatTheyAreAbout(t *testing.T) {
 			parts []string
 		}{
 			"another application":  {errOf(other.Describe(ctx)), []string{`"payments"`, "no such application", "payments/A"}},
+			"pause of none":        {o.Pause(ctx), []string{`"orders"`, "no shard is named", "PauseAll"}},
+			"resume of none":       {o.Resume(ctx), []string{`"orders"`, "no shard is named", "ResumeAll"}},
 			"pause of a stranger":  {o.Pause(ctx, "c"), []string{`pause application "orders"`, `"c" has no row`, "Describe"}},
 			"resume of a stranger": {o.Resume(ctx, "c"), []string{`resume application "orders"`, `"c" has no row`}},
 			"reset of a stranger":  {errOf(o.Reset(ctx, lease.Reset{Shards: []string{"c"}})), []string{`"orders"`, `"c"`, "Describe"}},
 			"drain of a stranger":  {o.Drain(ctx, "worker9"), []string{`"orders"`, `"worker9"`, "Describe"}},
-			"no store":             {lease.Operator{App: "orders"}.Pause(ctx), []string{"Store"}},
-			"negative":             {lease.Operator{Store: memlease.New(), App: "orders", Poll: -1}.Pause(ctx), []string{"Poll", "positive"}},
+			"no store":             {lease.Operator{App: "orders"}.PauseAll(ctx), []string{"Store"}},
+			"negative":             {lease.Operator{Store: memlease.New(), App: "orders", Poll: -1}.PauseAll(ctx), []string{"Poll", "positive"}},
 			"the end of ctx":       {o.Pause(late, "a"), []string{"the end"}},
 		} {
 			for _, part := range c.parts {

@@ -166,7 +166,7 @@ func TestARowThatIsMadeAgainIsRemovedByTheNextSync(t *testing.T) {
 			t.Fatal("p was not removed")
 		}
 		o, _ := f.operator()
-		if err := f.during("pause", func(ctx context.Context) error { return o.Pause(ctx) }); err != nil { // so that nobody takes it
+		if err := f.during("pause", func(ctx context.Context) error { return o.PauseAll(ctx) }); err != nil { // so that nobody takes it
 			t.Fatal(err)
 		}
 		late := lease.Row{Key: "orders/S/one/p", Value: []byte(`{"state":"open"}`)}

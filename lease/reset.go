@@ -15,8 +15,10 @@ import (
 type Reset struct {
 	// To is where to begin: the zero Start for the oldest record held, an instant, or, for a single shard, after a position. LATEST is none: it would skip records.
 	To checkpoint.Start
-	// Shards are the shards to reset, with all their descendants, which are read from their beginning again. None: every shard.
+	// Shards are the shards to reset, with all their descendants, which are read from their beginning again.
 	Shards []string
+	// All resets every shard. It and Shards exclude each other, and one of them must be there: a list may be empty by mistake.
+	All bool
 	// Held tells whether the service still holds records of a shard. A shard that it does not hold stays as it is, ended or not. nil: it holds all.
 	Held func(ctx context.Context, shard string) (bool, error)
 }
@@ -101,6 +103,10 @@ func (o Operator) Reset(ctx context.Context, what Reset) (generation uint64, err
 
 func (what Reset) check(rows map[string]shardRow) error {
 	switch kind := what.To.Kind(); {
+	case what.All && len(what.Shards) > 0:
+		return errors.New("Reset.All is set and Reset.Shards names some: choose one")
+	case !what.All && len(what.Shards) == 0:
+		return fmt.Errorf("Reset.Shards: %w: Reset.All resets every shard", errNoneNamed)
 	case kind == checkpoint.StartLatest:
 		return errors.New("Reset.To is LATEST, which is no place: give an instant")
 	case kind == checkpoint.StartAfter && len(what.Shards) != 1:

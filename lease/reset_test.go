@@ -121,7 +121,7 @@ func TestAResetHasEverythingReadAgain(t *testing.T) {
 				old := f.at("m")
 				c.owners(f)
 				began := time.Now()
-				generation, err := f.resets(lease.Reset{To: c.to})
+				generation, err := f.resets(lease.Reset{All: true, To: c.to})
 				if err != nil || generation != 1 {
 					t.Fatalf("generation %d, %v, want 1", generation, err)
 				}
@@ -171,7 +171,7 @@ func TestAZombiesCheckpointAfterAResetIsRefused(t *testing.T) {
 		go func() { _ = j.checkpoint(8) }()
 		<-sent
 		zombie.wire.hang()
-		if _, err := f.resets(lease.Reset{}); err != nil {
+		if _, err := f.resets(lease.Reset{All: true}); err != nil {
 			t.Fatal(err)
 		}
 		zombie.wire.land()
@@ -217,7 +217,7 @@ func TestAShardThatTheServiceDoesNotHoldStaysAsItIs(t *testing.T) {
 		defer f.close()
 		f.store.whole = false
 		asked := make(map[string]int)
-		_, err := f.resets(lease.Reset{Held: func(_ context.Context, id string) (bool, error) {
+		_, err := f.resets(lease.Reset{All: true, Held: func(_ context.Context, id string) (bool, error) {
 			asked[id]++
 			return id != "p", nil
 		}})
@@ -246,7 +246,7 @@ func TestWhatIsPausedByNameStaysSoAcrossAReset(t *testing.T) {
 		if err := f.during("pause", func(ctx context.Context) error { return o.Pause(ctx, "x") }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.resets(lease.Reset{}); err != nil {
+		if _, err := f.resets(lease.Reset{All: true}); err != nil {
 			t.Fatal(err)
 		}
 		f.watch(20 * time.Second)
@@ -271,11 +271,13 @@ func TestResetsThatMakeNoSenseAreRefused(t *testing.T) {
 		f.at("x")
 		f.at("y")
 		for part, what := range map[string]lease.Reset{
-			"LATEST, which is no place":           {To: checkpoint.Latest()},
-			"a place in one shard":                {To: checkpoint.After(checkpoint.Offset(3))},
+			"no shard is named: Reset.All":        {},
+			"names some: choose one":              {All: true, Shards: []string{"x"}},
+			"LATEST, which is no place":           {All: true, To: checkpoint.Latest()},
+			"a place in one shard":                {All: true, To: checkpoint.After(checkpoint.Offset(3))},
 			"Reset.Shards has 2: name that shard": {To: checkpoint.After(checkpoint.Offset(3)), Shards: []string{"x", "y"}},
-			"cannot be stored":                    {To: checkpoint.AtTime(time.Date(20_000, 1, 1, 0, 0, 0, 0, time.UTC))},
-			"ask whether the service holds shard": {Held: func(context.Context, string) (bool, error) { return false, errFailed }},
+			"cannot be stored":                    {All: true, To: checkpoint.AtTime(time.Date(20_000, 1, 1, 0, 0, 0, 0, time.UTC))},
+			"ask whether the service holds shard": {All: true, Held: func(context.Context, string) (bool, error) { return false, errFailed }},
 		} {
 			if _, err := f.resets(what); err == nil || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), `application "orders"`) {
 				t.Errorf("%v: want it to say %s", err, part)
@@ -286,7 +288,7 @@ func TestResetsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 		f.rest()
 		f.rewrite("orders/S/one/y", `"state":"open"`, `"state":"half"`)
-		if _, err := f.resets(lease.Reset{}); !errors.Is(err, lease.ErrRow) || !strings.Contains(err.Error(), "orders/S/one/y") {
+		if _, err := f.resets(lease.Reset{All: true}); !errors.Is(err, lease.ErrRow) || !strings.Contains(err.Error(), "orders/S/one/y") {
 			t.Errorf("with a corrupt row: %v", err)
 		}
 		o, _ := f.operator()

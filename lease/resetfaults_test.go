@@ -37,7 +37,7 @@ func TestAResetSurvivesAFaultAtEachOfItsWrites(t *testing.T) {
 					fired := w.once(with, nth(n+1))
 					var generation uint64
 					err := f.during("reset", func(ctx context.Context) (err error) {
-						generation, err = o.Reset(ctx, lease.Reset{})
+						generation, err = o.Reset(ctx, lease.Reset{All: true})
 						return err
 					})
 					if err != nil || generation != 1 {
@@ -75,7 +75,7 @@ func TestAResetThatIsBrokenOffGoesOn(t *testing.T) {
 					})
 					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 					defer cancel()
-					if err := f.during("reset", func(context.Context) error { return errOf(o.Reset(ctx, lease.Reset{})) }); !errors.Is(err, errFailed) {
+					if err := f.during("reset", func(context.Context) error { return errOf(o.Reset(ctx, lease.Reset{All: true})) }); !errors.Is(err, errFailed) {
 						t.Errorf("the reset that was cut off: %v", err)
 					}
 					f.watch(20 * time.Second)
@@ -89,7 +89,7 @@ func TestAResetThatIsBrokenOffGoesOn(t *testing.T) {
 					} else if err == nil || !strings.Contains(err.Error(), "generation 1 is under way") {
 						t.Fatalf("another reset meanwhile: %v, want it to be refused", err)
 					}
-					if generation, err := f.resets(lease.Reset{}); err != nil || generation != 1 {
+					if generation, err := f.resets(lease.Reset{All: true}); err != nil || generation != 1 {
 						t.Errorf("called again: generation %d, %v, want 1", generation, err)
 					}
 					f.again(1, checkpoint.Start{})
@@ -118,9 +118,9 @@ func TestTwoOperatorsThatWantTheSameResetShareIt(t *testing.T) {
 				second := make(chan error, 1)
 				go func() {
 					pass(t, time.Duration(lead)*150*time.Millisecond)
-					second <- errOf(o.Reset(soon(t), lease.Reset{}))
+					second <- errOf(o.Reset(soon(t), lease.Reset{All: true}))
 				}()
-				generation, err := f.resets(lease.Reset{})
+				generation, err := f.resets(lease.Reset{All: true})
 				if err := errors.Join(err, f.during("the second", func(context.Context) error { return <-second })); err != nil {
 					t.Errorf("generation %d: %v", generation, err)
 				}
@@ -137,16 +137,16 @@ func TestTwoOperatorsThatWantDifferentResetsDoNotMeet(t *testing.T) {
 		f.owner("m").wire.hang() // so that the first takes its time
 		first := make(chan error, 1)
 		o, _ := f.operator()
-		go func() { first <- errOf(o.Reset(soon(t), lease.Reset{})) }()
+		go func() { first <- errOf(o.Reset(soon(t), lease.Reset{All: true})) }()
 		f.watch(2 * time.Second)
 		instant := checkpoint.AtTime(time.Unix(99, 0))
-		if _, err := f.resets(lease.Reset{To: instant}); err == nil || !strings.Contains(err.Error(), "a reset of all shards to TRIM_HORIZON, generation 1 is under way") {
+		if _, err := f.resets(lease.Reset{All: true, To: instant}); err == nil || !strings.Contains(err.Error(), "a reset of all shards to TRIM_HORIZON, generation 1 is under way") {
 			t.Errorf("the second: %v, want it to be refused", err)
 		}
 		if err := f.during("the first", func(context.Context) error { return <-first }); err != nil {
 			t.Errorf("the first: %v", err)
 		}
-		if generation, err := f.resets(lease.Reset{To: instant}); err != nil || generation != 2 {
+		if generation, err := f.resets(lease.Reset{All: true, To: instant}); err != nil || generation != 2 {
 			t.Errorf("the second, afterwards: generation %d, %v, want 2", generation, err)
 		}
 		for _, w := range f.workers {
@@ -197,7 +197,7 @@ func TestAShardThatSplitsWhileItIsResetIsResetWithItsChildren(t *testing.T) {
 				}
 			}
 		})
-		if err := f.during("reset", func(ctx context.Context) error { return errOf(o.Reset(ctx, lease.Reset{})) }); err != nil {
+		if err := f.during("reset", func(ctx context.Context) error { return errOf(o.Reset(ctx, lease.Reset{All: true})) }); err != nil {
 			t.Fatal(err)
 		}
 		f.again(1, checkpoint.Start{})
@@ -222,7 +222,7 @@ func TestAChildThatIsListedLateFollowsItsParentsGeneration(t *testing.T) {
 				t.Error("a child is worked on although its parent is being reset")
 			}
 		})
-		if err := f.during("reset", func(ctx context.Context) error { return errOf(o.Reset(ctx, lease.Reset{})) }); err != nil {
+		if err := f.during("reset", func(ctx context.Context) error { return errOf(o.Reset(ctx, lease.Reset{All: true})) }); err != nil {
 			t.Fatal(err)
 		}
 		f.ends("p", 9)
@@ -246,7 +246,7 @@ func TestAWorkerThatJoinsInTheMiddleOfAResetTakesNothing(t *testing.T) {
 				}
 			}
 		})
-		if err := f.during("reset", func(ctx context.Context) error { return errOf(o.Reset(ctx, lease.Reset{})) }); err != nil {
+		if err := f.during("reset", func(ctx context.Context) error { return errOf(o.Reset(ctx, lease.Reset{All: true})) }); err != nil {
 			t.Fatal(err)
 		}
 		f.again(1, checkpoint.Start{})

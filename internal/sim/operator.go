@@ -56,6 +56,9 @@ func (o *operator) act() {
 func (o *operator) errand() errand {
 	w := o.w
 	some := o.shards()
+	if len(some) == 0 {
+		some = []string{"none"} // which is refused
+	}
 	switch w.dice.IntN(5) {
 	case 0:
 		return errand{"pause shards",
@@ -69,8 +72,8 @@ func (o *operator) errand() errand {
 			}}
 	case 1:
 		return errand{"pause",
-			func(ctx context.Context, op lease.Operator) error { return op.Pause(ctx) },
-			func(ctx context.Context, op lease.Operator) error { return op.Resume(ctx) }}
+			func(ctx context.Context, op lease.Operator) error { return op.PauseAll(ctx) },
+			func(ctx context.Context, op lease.Operator) error { return op.ResumeAll(ctx) }}
 	case 2:
 		k := w.workers[w.dice.IntN(len(w.workers))]
 		return errand{"drain a worker",
@@ -87,7 +90,7 @@ func (o *operator) errand() errand {
 	case 3:
 		some = nil
 	}
-	reset := lease.Reset{Shards: some, Held: func(_ context.Context, id string) (bool, error) { return !w.stream.byID[id].gone, nil }}
+	reset := lease.Reset{Shards: some, All: len(some) == 0, Held: func(_ context.Context, id string) (bool, error) { return !w.stream.byID[id].gone, nil }}
 	if w.chance(0.5) {
 		reset.To = checkpoint.AtTime(instant(w.between(0, w.now)))
 	}

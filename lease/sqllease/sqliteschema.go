@@ -52,6 +52,9 @@ func (e *sqlite) shareable(ctx context.Context, conn *sql.Conn, mustExist bool) 
 	var version string
 	var major, minor int
 	if err := conn.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&version); err != nil {
+		if conn.QueryRowContext(ctx, `SELECT version()`).Scan(&version) == nil {
+			return fmt.Errorf("%w: the database is no SQLite but %s: set Config.Dialect to sqllease.PostgreSQL if it is that: %w", lease.ErrTable, version, err)
+		}
 		return fmt.Errorf("ask for the version of SQLite, which the database must be: %w", err)
 	}
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil || major != 3 || minor < 37 {
