@@ -291,7 +291,7 @@ func TestADatabaseOfAnotherDialectIsNamed(t *testing.T) {
 	if err := onServer(sqlite, "leases").Setup(t.Context()); err == nil || !strings.Contains(err.Error(), "PostgreSQL, which Config.Dialect says the database is") {
 		t.Errorf("%v", err)
 	}
-	if err := sqllease.New(server, nil).Setup(t.Context()); err == nil || !strings.Contains(err.Error(), "SQLite, which the database must be") {
+	if err := sqllease.New(server, nil).Setup(t.Context()); !errors.Is(err, lease.ErrTable) || !strings.Contains(err.Error(), "set Config.Dialect to sqllease.PostgreSQL") {
 		t.Errorf("%v", err)
 	}
 }
