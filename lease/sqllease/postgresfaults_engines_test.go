@@ -224,6 +224,32 @@ func TestALostHostHoldsItsRowsForSeconds(t *testing.T) {
 	}
 }
 
+// The server is gone when a write that failed is to be taken back, and nothing says so: the connection is given up.
+func TestARollbackThatHangsHoldsNobodyUp(t *testing.T) {
+	_, _, table := newServed(t)
+	w, through := newWire(t, serverURL(t))
+	tp, db, s, err := tapOn(through + "#" + table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp.before = first("COMMIT", func() error { w.dead.Store(true); return io.ErrUnexpectedEOF })
+	answer := make(chan []error, 1)
+	begun := time.Now()
+	go func() { answer <- s.Put(t.Context(), []lease.Row{row("a/row", 0)}) }()
+	select {
+	case errs := <-answer:
+		if len(errs) != 1 || !errors.Is(errs[0], io.ErrUnexpectedEOF) || db.Stats().OpenConnections != 0 {
+			t.Errorf("%v, and %d connections are kept; want the error, and none", errs, db.Stats().OpenConnections)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("no answer after %v; want one in a second", time.Since(begun))
+	}
+	w.cut()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAContextThatEndsInTheMiddleLeavesNothingOnPostgreSQL(t *testing.T) {
 	tp, s, other, _ := tappedServed(t)
 	for _, stage := range stages[:len(stages)-1] {
