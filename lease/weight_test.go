@@ -99,6 +99,14 @@ func TestAMinuteForgetsAllButAThird(t *testing.T) {
 	}
 }
 
+func TestWhatIsPublishedHasFourDigits(t *testing.T) {
+	for n, want := range map[uint64]uint64{0: 0, 1: 1, 15: 15, 16: 16, 17: 18, 31: 32, 0b1010_0111: 0b1010_0000, 0b1010_1000: 0b1011_0000, 0b1111_1000: 1 << 8} {
+		if got := rounded(n); got != want {
+			t.Errorf("%b is rounded to %b; want %b", n, got, want)
+		}
+	}
+}
+
 // A shard that was just taken is behind: what lay waiting comes in a second.
 func TestCatchingUpAfterATakeoverPublishesNothing(t *testing.T) {
 	behind := func(at time.Duration) float64 {
