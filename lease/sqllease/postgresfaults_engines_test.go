@@ -58,6 +58,25 @@ func TestSerializationFailuresAndDeadlocksAreTriedAgain(t *testing.T) {
 	}
 }
 
+// What an attempt found that was then tried again says nothing of the row any more.
+func TestAConflictOfAnAttemptThatFailedIsForgotten(t *testing.T) {
+	tp, s, other, _ := tappedServed(t)
+	put(t, other, row("a/1", 0))
+	quiet := func(key string) lease.Row {
+		r := row(key, 1)
+		r.Cursor = "kept"
+		return r
+	}
+	tp.before = first("COMMIT", func() error {
+		put(t, other, row("a/2", 0))
+		return &pgconn.PgError{Code: "40001"}
+	})
+	put(t, s, quiet("a/1"), quiet("a/2"))
+	if one, two := get(t, other, "a/1").Version, get(t, other, "a/2").Version; one != 2 || two != 2 {
+		t.Errorf("versions %d and %d; want 2 and 2", one, two)
+	}
+}
+
 // The role, the database or the connection may ask for less, or for another isolation; and is left as it was.
 func TestATransactionIsWhatItMustBeWhateverTheRoleIsSetTo(t *testing.T) {
 	for parameter, want := range map[string]string{
