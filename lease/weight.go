@@ -40,7 +40,7 @@ func (m *meter) weight(published uint64) uint64 {
 	rate := m.bytes / m.span
 	p := float64(published)
 	switch {
-	case published == 0 && rate < idleBelow, rate < 1.5*p && 1.5*rate > p:
+	case rate < 1.5*p && 1.5*rate > p:
 		return published
 	case rate < idleBelow:
 		return 0

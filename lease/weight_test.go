@@ -89,6 +89,24 @@ func TestAStepIsPublishedWithinMinutesInFewWrites(t *testing.T) {
 	}
 }
 
+// After a minute a third of what was measured counts, neither more nor less.
+func TestAMinuteForgetsAllButAThird(t *testing.T) {
+	m := new(meter)
+	m.add(6_000_000, time.Minute)
+	m.add(0, time.Minute)
+	if got, want := m.weight(0), rounded(26_894); got != want { // 100,000 B/s, weighted e^-1 to 1
+		t.Errorf("a minute of nothing after one of 100 kB/s is %d B/s; want %d", got, want)
+	}
+}
+
+func TestWhatIsPublishedHasFourDigits(t *testing.T) {
+	for n, want := range map[uint64]uint64{0: 0, 1: 1, 15: 15, 16: 16, 17: 18, 31: 32, 0b1010_0111: 0b1010_0000, 0b1010_1000: 0b1011_0000, 0b1111_1000: 1 << 8} {
+		if got := rounded(n); got != want {
+			t.Errorf("%b is rounded to %b; want %b", n, got, want)
+		}
+	}
+}
+
 // A shard that was just taken is behind: what lay waiting comes in a second.
 func TestCatchingUpAfterATakeoverPublishesNothing(t *testing.T) {
 	behind := func(at time.Duration) float64 {

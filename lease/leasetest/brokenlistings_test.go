@@ -58,6 +58,20 @@ func old(s *memlease.Store, behind time.Duration, when func(after string) bool) 
 	}}
 }
 
+// firstCursor tells the first cursor that it is asked about from all others.
+func firstCursor() func(after string) bool {
+	var mu sync.Mutex
+	first := ""
+	return func(after string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if first == "" {
+			first = after
+		}
+		return after != "" && after == first
+	}
+}
+
 var brokenListers = []broken{
 	{"leaves rows out of a full listing while they are written", []string{caseWhile}, func(s *memlease.Store) lease.Store {
 		var moving sync.Map
@@ -99,6 +113,26 @@ var brokenListers = []broken{
 	{"lists changes of long ago", []string{caseWhile}, func(s *memlease.Store) lease.Store {
 		return old(s, someTime+time.Second, func(after string) bool { return after != "" })
 	}},
+	{"lists changes of long ago to those who follow, but not to those who look back", []string{caseWhile}, func(s *memlease.Store) lease.Store {
+		first := firstCursor()
+		return old(s, someTime+time.Second, func(after string) bool { return after != "" && !first(after) })
+	}},
+	{"lists ten changes and no more to those who look back", []string{caseWhile}, func(s *memlease.Store) lease.Store {
+		first := firstCursor()
+		return &faulty{Store: s, list: func(ctx context.Context, group, after string) iter.Seq2[lease.Row, error] {
+			n, back := 0, first(after)
+			return each(s.List(ctx, group, after), func(*lease.Row) bool { n++; return !back || n <= 10 })
+		}}
+	}},
+	{"fails now and then while others write", []string{caseWhile}, func(s *memlease.Store) lease.Store {
+		var lists atomic.Int64
+		return &faulty{Store: s, list: func(ctx context.Context, group, after string) iter.Seq2[lease.Row, error] {
+			if lists.Add(1)%10 == 0 {
+				return func(yield func(lease.Row, error) bool) { yield(lease.Row{}, errBroken) }
+			}
+			return s.List(ctx, group, after)
+		}}
+	}},
 	{"lists a version with another's value", []string{caseWhile}, func(s *memlease.Store) lease.Store {
 		var before memory
 		return &faulty{Store: s,
@@ -116,6 +150,15 @@ var brokenListers = []broken{
 				})
 			},
 		}
+	}},
+	{"has errors when much is written, though it writes", []string{caseMany}, func(s *memlease.Store) lease.Store {
+		var calls atomic.Int64
+		return &faulty{Store: s, put: func(ctx context.Context, rows []lease.Row) []error {
+			if errs := s.Put(ctx, rows); errs != nil || calls.Add(1) < 100 {
+				return errs
+			}
+			return slices.Repeat([]error{errBroken}, len(rows))
+		}}
 	}},
 	{"lists five thousand rows and no more", []string{caseMany}, func(s *memlease.Store) lease.Store {
 		return &faulty{Store: s, list: func(ctx context.Context, group, after string) iter.Seq2[lease.Row, error] {

@@ -2,7 +2,9 @@ package leasetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -201,6 +203,9 @@ func (l *link) back() {
 			gone = lost != nil
 		}
 		if err != nil {
+			if errors.Is(err, io.EOF) {
+				_ = l.client.Close() // an end as the service's, and no reset: what it said last arrives
+			}
 			l.cut()
 			return
 		}

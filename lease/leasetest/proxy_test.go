@@ -197,6 +197,24 @@ func TestWhatAProxyHoldsArrivesThoughItsSenderIsGone(t *testing.T) {
 	}
 }
 
+// A client that has said all that it will say still hears the answer, and then the service's end.
+func TestAProxyCarriesTheAnswerToWhoSaysNoMore(t *testing.T) {
+	_, p, _ := throughProxy(t)
+	for range 20 {
+		conn := dial(t, p).(*net.TCPConn)
+		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := io.WriteString(conn, "line\n")
+		if err := errors.Join(err, conn.CloseWrite()); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(conn); err != nil || string(answer) != "line\n" {
+			t.Fatalf("%q, %v; want the line and the end", answer, err)
+		}
+	}
+}
+
 func TestASlowProxyTakesItsTime(t *testing.T) {
 	_, p, conn := throughProxy(t)
 	p.Set(Slow)

@@ -58,6 +58,25 @@ func TestSerializationFailuresAndDeadlocksAreTriedAgain(t *testing.T) {
 	}
 }
 
+// What an attempt found that was then tried again says nothing of the row any more.
+func TestAConflictOfAnAttemptThatFailedIsForgotten(t *testing.T) {
+	tp, s, other, _ := tappedServed(t)
+	put(t, other, row("a/1", 0))
+	quiet := func(key string) lease.Row {
+		r := row(key, 1)
+		r.Cursor = "kept"
+		return r
+	}
+	tp.before = first("COMMIT", func() error {
+		put(t, other, row("a/2", 0))
+		return &pgconn.PgError{Code: "40001"}
+	})
+	put(t, s, quiet("a/1"), quiet("a/2"))
+	if one, two := get(t, other, "a/1").Version, get(t, other, "a/2").Version; one != 2 || two != 2 {
+		t.Errorf("versions %d and %d; want 2 and 2", one, two)
+	}
+}
+
 // The role, the database or the connection may ask for less, or for another isolation; and is left as it was.
 func TestATransactionIsWhatItMustBeWhateverTheRoleIsSetTo(t *testing.T) {
 	for parameter, want := range map[string]string{
@@ -217,6 +236,32 @@ func TestALostHostHoldsItsRowsForSeconds(t *testing.T) {
 	}
 	if took := time.Since(begun); took < 3*time.Second || took > 20*time.Second {
 		t.Errorf("it was let in after %v; want about 5 s", took)
+	}
+	w.cut()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The server is gone when a write that failed is to be taken back, and nothing says so: the connection is given up.
+func TestARollbackThatHangsHoldsNobodyUp(t *testing.T) {
+	_, _, table := newServed(t)
+	w, through := newWire(t, serverURL(t))
+	tp, db, s, err := tapOn(through + "#" + table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp.before = first("COMMIT", func() error { w.dead.Store(true); return io.ErrUnexpectedEOF })
+	answer := make(chan []error, 1)
+	begun := time.Now()
+	go func() { answer <- s.Put(t.Context(), []lease.Row{row("a/row", 0)}) }()
+	select {
+	case errs := <-answer:
+		if len(errs) != 1 || !errors.Is(errs[0], io.ErrUnexpectedEOF) || db.Stats().OpenConnections != 0 {
+			t.Errorf("%v, and %d connections are kept; want the error, and none", errs, db.Stats().OpenConnections)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("no answer after %v; want one in a second", time.Since(begun))
 	}
 	w.cut()
 	if err := db.Close(); err != nil {
