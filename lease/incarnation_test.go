@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -131,6 +132,30 @@ func TestAResetThatWasBrokenOffEndsWithItsIncarnation(t *testing.T) {
 			t.Errorf("b is read in generation %d", j.Generation())
 		}
 		f.rest()
+		<-old.done
+		old.err = nil
+	})
+}
+
+// The shards of two incarnations may have the same names: what was asked of one must not be done to the other, of which a position says nothing.
+func TestAnOperatorDoesNotMixIncarnations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a")
+		defer f.close()
+		old := f.join()
+		f.watch(5 * time.Second)
+		what := lease.Reset{To: checkpoint.After(checkpoint.Offset(7)), Shards: []string{"a"}, Held: func(context.Context, string) (bool, error) {
+			f.config = func(c *lease.Config) { c.Incarnation = "two" }
+			f.join()
+			pass(t, 10*time.Second)
+			return true, nil
+		}}
+		if _, err := f.resets(what); err == nil || !strings.Contains(err.Error(), "another incarnation") {
+			t.Errorf("the reset of what is another incarnation meanwhile: %v", err)
+		}
+		if j := f.workers[1].job("a"); j == nil || j.Generation() != 0 || j.Start() != (checkpoint.Start{}) {
+			t.Errorf("the new one: %+v, want it read from its beginning", j)
+		}
 		<-old.done
 		old.err = nil
 	})
