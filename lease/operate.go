@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -23,6 +24,9 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 		}); err != nil {
 			return err
 		}
+		if err := d.outdate(ctx); err != nil {
+			return err
+		}
 		return d.released(ctx, nil, func(shardRow) bool { return true })
 	}
 	for _, id := range shards {
@@ -36,6 +40,19 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 		}
 	}
 	return d.released(ctx, shards, func(r shardRow) bool { return r.wanted() })
+}
+
+// outdate writes once more the rows of shards that nobody has: a take that was judged before the application was paused finds another version, and fails.
+func (d *desk) outdate(ctx context.Context) error {
+	var rows map[string]shardRow
+	if err := d.persist(ctx, func() (_ bool, err error) {
+		rows, _, err = d.shards(ctx) // what is corrupt nobody takes
+		return err == nil, err
+	}); err != nil {
+		return err
+	}
+	free := slices.DeleteFunc(slices.Sorted(maps.Keys(rows)), func(id string) bool { return rows[id].Owner != "" || rows[id].State == ended })
+	return d.each(ctx, "outdate takes of", free, func(r shardRow) (shardRow, bool, error) { return r, r.Owner == "" && r.State == open, nil })
 }
 
 // Resume takes back what [Operator.Pause] asked: of the shards, or of the whole application if none is named. Shards that were paused by name stay so until they are resumed by name. One
