@@ -105,8 +105,30 @@ func (m *member) reweigh(ctx context.Context) error {
 	}
 	m.mu.Unlock()
 	var errs []error
+	for batch := range slices.Chunk(leases, writeBatch) {
+		errs = append(errs, m.reweighBatch(ctx, batch))
+		m.completed(&m.acted) // a row that cannot be written is that shard's trouble
+	}
+	return errors.Join(errs...)
+}
+
+// reweighBatch writes each row once: what fails comes again with the next checkpoint or the next round, and holds up nothing.
+func (m *member) reweighBatch(ctx context.Context, leases []*Lease) error {
+	var sent []*Lease
+	var rows []shardRow
+	var writes []Row
 	for _, l := range leases {
-		if err := l.reweigh(ctx); err != nil && !errors.Is(err, ErrLost) {
+		if r, news := l.reweighed(); news {
+			sent, rows, writes = append(sent, l), append(rows, r), append(writes, r.row(true))
+		}
+	}
+	var errs []error
+	for i, err := range m.req.put(ctx, writes...) {
+		switch {
+		case err == nil:
+			rows[i].version++
+			sent[i].keep(rows[i], true)
+		case !errors.Is(err, ErrConflict):
 			errs = append(errs, err)
 		}
 	}

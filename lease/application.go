@@ -19,6 +19,7 @@ func entering(r appRow, session, stream, incarnation string, start checkpoint.St
 		return r, false, fmt.Errorf("%w: it reads %s, and this worker wants %s: choose another name, or remove the rows of the old one", ErrStream, r.Stream, stream)
 	case r.Incarnation != incarnation:
 		r.Incarnation, r.Start, r.Listed = incarnation, checkpoint.Start{}, false
+		r.Reset = nil // it was of the old one's shards
 		r.Lister = session
 		r.Claims++
 		return r, true, nil

@@ -84,7 +84,7 @@ func (c Config) faults() error {
 	require(c.Pin != nil, "Pin", "give what turns LATEST into a start that stays where it is")
 	require(c.Gone != nil, "Gone", "give what asks the service for one shard")
 	require(c.Work != nil, "Work", "give what processes a shard")
-	for field, text := range map[string]string{"App": c.App, "Stream": c.Stream, "Incarnation": c.Incarnation, "Worker": c.Worker} {
+	for field, text := range map[string]string{"App": c.App, "Stream": c.Stream, "Incarnation": c.Incarnation, "Worker": c.Worker, "Zone": c.Zone} {
 		if !utf8.ValidString(text) {
 			faults = append(faults, fmt.Errorf("%s is %q, which is not valid UTF-8: choose another", field, text))
 		}

@@ -11,14 +11,14 @@ import (
 
 func TestEveryFaultOfAConfigIsNamedWithItsFix(t *testing.T) {
 	_, err := lease.NewCoordinator(lease.Config{
-		App: " orders ", Worker: "w\xff", Timing: lease.Timing{Heartbeat: -1, List: -time.Second},
+		App: " orders ", Worker: "w\xff", Zone: "z\xff", Timing: lease.Timing{Heartbeat: -1, List: -time.Second},
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{
 		"Store is missing: give", "App is \" orders \": remove", "Stream is missing: name", "Shards is missing: give", "Pin is missing: give",
-		"Gone is missing: give", "Work is missing: give", "Worker is \"w\\xff\"", "Timing.Heartbeat is -1ns: give", "Timing.List is -1s: give",
+		"Gone is missing: give", "Work is missing: give", "Worker is \"w\\xff\"", "Zone is \"z\\xff\"", "Timing.Heartbeat is -1ns: give", "Timing.List is -1s: give",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)

@@ -1,6 +1,7 @@
 package lease_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -97,5 +99,64 @@ func TestAWorkerWithAnOldIncarnationDoesNotStopTheOthers(t *testing.T) {
 		if got := f.workers[0].shards(); !slices.Equal(got, []string{"a"}) {
 			t.Errorf("shards of the worker on the stream that there is: %v", got)
 		}
+	})
+}
+
+// A reset that was broken off is of the old incarnation's shards, of which the new one has none: it must not stand in the way of others for ever.
+func TestAResetThatWasBrokenOffEndsWithItsIncarnation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a")
+		defer f.close()
+		f.store.whole = true
+		old := f.join()
+		f.watch(5 * time.Second)
+		o, wire := f.operator()
+		wire.next(func(string, lease.Row) fault {
+			wire.failing = errFailed // after the first write
+			return noFault
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := f.during("reset", func(context.Context) error { return errOf(o.Reset(ctx, lease.Reset{Shards: []string{"a"}})) }); !errors.Is(err, errFailed) {
+			t.Errorf("the reset that was cut off: %v", err)
+		}
+		f.config = func(c *lease.Config) { c.Incarnation = "two" }
+		f.stream.with(func() { f.stream.shards = []lease.Shard{{ID: "b"}} })
+		f.join()
+		f.watch(10 * time.Second)
+		old.err = nil
+		if _, err := f.resets(lease.Reset{Shards: []string{"b"}}); err != nil {
+			t.Errorf("a reset of the new incarnation: %v", err)
+		}
+		if j := f.at("b"); j.Generation() != 1 {
+			t.Errorf("b is read in generation %d", j.Generation())
+		}
+		f.rest()
+		<-old.done
+		old.err = nil
+	})
+}
+
+// The shards of two incarnations may have the same names: what was asked of one must not be done to the other, of which a position says nothing.
+func TestAnOperatorDoesNotMixIncarnations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a")
+		defer f.close()
+		old := f.join()
+		f.watch(5 * time.Second)
+		what := lease.Reset{To: checkpoint.After(checkpoint.Offset(7)), Shards: []string{"a"}, Held: func(context.Context, string) (bool, error) {
+			f.config = func(c *lease.Config) { c.Incarnation = "two" }
+			f.join()
+			pass(t, 10*time.Second)
+			return true, nil
+		}}
+		if _, err := f.resets(what); err == nil || !strings.Contains(err.Error(), "another incarnation") {
+			t.Errorf("the reset of what is another incarnation meanwhile: %v", err)
+		}
+		if j := f.workers[1].job("a"); j == nil || j.Generation() != 0 || j.Start() != (checkpoint.Start{}) {
+			t.Errorf("the new one: %+v, want it read from its beginning", j)
+		}
+		<-old.done
+		old.err = nil
 	})
 }

@@ -126,19 +126,13 @@ func (l *Lease) weight() (weight uint64, news bool) {
 	return weight, weight != l.row.Rate
 }
 
-// reweigh stores the weight of a shard that does so by no checkpoint, for it brings next to nothing any longer.
-func (l *Lease) reweigh(ctx context.Context) error {
+// reweighed is the row with the weight of a shard that stores it by no checkpoint, for it brings next to nothing any longer, and false if there is nothing to
+// store, or nothing may be.
+func (l *Lease) reweighed() (r shardRow, news bool) {
 	weight, news := l.weight()
-	if !news || !l.Valid() {
-		return nil
-	}
-	return l.write(ctx, "weigh", l.Valid, true,
-		func(r shardRow) (shardRow, error) {
-			r, err := checkpointed(r, l.holder, r.Position)
-			r.Rate = weight
-			return r, err
-		},
-		func(r shardRow) bool { return l.holder.holds(r) && r.Rate == weight })
+	r = l.stored()
+	r.Rate = weight
+	return r, news && l.Valid() && l.holder.holds(r)
 }
 
 // Release stores p and gives the shard up, in one write. After the call, whatever it returned, this epoch is over. A position below the stored one is an

@@ -185,3 +185,44 @@ func TestAnOldListingOfMembersCostsNoWrites(t *testing.T) {
 		}
 	})
 }
+
+// A store may refuse one row, such as one that it throttles, and take all others.
+func TestAWeightThatCannotBeStoredIsThatShardsTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		defer f.close()
+		f.config = func(c *lease.Config) { c.ByWeight = true }
+		w := f.join()
+		f.watch(5 * time.Second)
+		a, b := w.job("a"), w.job("b")
+		a.Weigh(1 << 24)
+		b.Weigh(1 << 24)
+		w.wire.next(func(_ string, row lease.Row) fault {
+			if strings.HasSuffix(row.Key, "/a") {
+				return throttled
+			}
+			return noFault
+		})
+		f.watch(2 * time.Minute)
+		if !a.Valid() || !b.Valid() || f.rate("b") == 0 {
+			t.Errorf("a is valid: %t, b: %t, with a weight of %d stored; want both to go on, and that of b stored", a.Valid(), b.Valid(), f.rate("b"))
+		}
+		w.wire.next(nil)
+		f.watch(2 * time.Minute)
+		if f.rate("a") == 0 {
+			t.Error("the weight of a is not stored once it can be")
+		}
+	})
+}
+
+// rate is the weight that a shard's row has.
+func (f *fleet) rate(id string) uint64 {
+	f.t.Helper()
+	for _, s := range f.describe().Shards {
+		if s.Shard == id {
+			return s.Rate
+		}
+	}
+	f.t.Fatalf("no shard %s", id)
+	return 0
+}

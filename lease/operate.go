@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -43,7 +44,23 @@ func (o Operator) PauseAll(ctx context.Context) (err error) {
 	if err := d.pauseApp(ctx, true); err != nil {
 		return err
 	}
+	if err := d.outdate(ctx); err != nil {
+		return err
+	}
 	return d.released(ctx, nil, func(shardRow) bool { return true })
+}
+
+// outdate writes once more the rows of shards that nobody has: a take that was judged before the application was paused finds another version, and fails.
+func (d *desk) outdate(ctx context.Context) error {
+	var rows map[string]shardRow
+	if err := d.persist(ctx, func() (_ bool, err error) {
+		rows, _, err = d.shards(ctx) // what is corrupt nobody takes
+		return err == nil, err
+	}); err != nil {
+		return err
+	}
+	free := slices.DeleteFunc(slices.Sorted(maps.Keys(rows)), func(id string) bool { return rows[id].Owner != "" || rows[id].State == ended })
+	return d.each(ctx, "outdate takes of", free, func(r shardRow) (shardRow, bool, error) { return r, r.Owner == "" && r.State == open, nil })
 }
 
 // ResumeAll takes back what [Operator.PauseAll] asked. Shards that were paused by name stay so until they are resumed by name.

@@ -82,9 +82,14 @@ func (d *desk) readApp(ctx context.Context) error {
 	if rows[key].Version == 0 {
 		return fmt.Errorf("%w: this store has no row %s: give the name and the store that its workers have", ErrNoApplication, key)
 	}
-	if d.app, err = decodeApp(rows[key]); err != nil {
+	app, err := decodeApp(rows[key])
+	if err != nil {
 		return err
 	}
+	if d.app.version != 0 && app.Incarnation != d.keys.incarnation { // its shards may have the same names
+		return refusal(fmt.Errorf("stream %s has another incarnation now, %q, whose shards are not those that were asked for: call again if these are meant", app.Stream, app.Incarnation))
+	}
+	d.app = app
 	d.keys.incarnation = d.app.Incarnation
 	d.req.groups = d.keys.groups()
 	return nil

@@ -86,6 +86,33 @@ func TestAnApplicationThatIsPausedRests(t *testing.T) {
 	})
 }
 
+// A take that was judged before the application was paused, and comes late, does not outlive the answer.
+func TestNothingIsTakenAfterAPauseHasReturned(t *testing.T) {
+	for lead := range 24 {
+		t.Run(fmt.Sprint(lead), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, ids(2)...)
+				defer f.close()
+				f.wiring = func(w *wire) { w.latency = 400 * time.Millisecond }
+				w := f.join()
+				f.until("rows", func() bool { return f.store.lease("shard-01").State != "" })
+				pass(t, time.Duration(lead)*100*time.Millisecond)
+				o, _ := f.operator()
+				if err := f.during("pause", func(ctx context.Context) error { return o.PauseAll(ctx) }); err != nil {
+					t.Fatal(err)
+				}
+				taken := len(w.all())
+				for range 400 {
+					f.watch(tick)
+					if n := len(w.all()); n != taken || len(w.shards()) > 0 {
+						t.Fatalf("the pause has returned, and of %d leases %v are worked on, %d were there before", n, w.shards(), taken)
+					}
+				}
+			})
+		})
+	}
+}
+
 // What the owner of a paused shard cannot do, a worker that sees it die does; a zombie's checkpoint is refused.
 func TestAPauseWaitsForTheOwnerOrForItsDeath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

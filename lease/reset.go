@@ -81,7 +81,9 @@ func (o Operator) Reset(ctx context.Context, what Reset) (generation uint64, err
 	if err != nil {
 		return 0, err
 	}
-	if err := what.check(rows); err != nil {
+	want := resetting{Start: what.To, Shards: slices.Sorted(slices.Values(what.Shards))}
+	want.Shards = slices.Compact(want.Shards)
+	if err := what.check(rows, d.app.Reset != nil && d.app.Reset.same(&want)); err != nil {
 		return 0, err
 	}
 	if what.Held != nil {
@@ -90,8 +92,6 @@ func (o Operator) Reset(ctx context.Context, what Reset) (generation uint64, err
 	if _, err := what.order(ctx, rows); err != nil { // before anything is written
 		return 0, err
 	}
-	want := resetting{Start: what.To, Shards: slices.Sorted(slices.Values(what.Shards))}
-	want.Shards = slices.Compact(want.Shards)
 	if generation, err = d.beginReset(ctx, want, rows); err != nil {
 		return 0, err
 	}
@@ -101,7 +101,8 @@ func (o Operator) Reset(ctx context.Context, what Reset) (generation uint64, err
 	return generation, nil
 }
 
-func (what Reset) check(rows map[string]shardRow) error {
+// check is what is wrong with a reset. One that goes on may name shards that were finished, and removed, since it began.
+func (what Reset) check(rows map[string]shardRow, goesOn bool) error {
 	switch kind := what.To.Kind(); {
 	case what.All && len(what.Shards) > 0:
 		return errors.New("Reset.All is set and Reset.Shards names some: choose one")
@@ -116,7 +117,7 @@ func (what Reset) check(rows map[string]shardRow) error {
 		return fmt.Errorf("Reset.To cannot be stored: give another: %w", err)
 	}
 	for _, id := range what.Shards {
-		if rows[id].version == 0 {
+		if rows[id].version == 0 && !goesOn {
 			return fmt.Errorf("Reset.Shards has %q, which has no row: Describe names those that there are", id)
 		}
 	}

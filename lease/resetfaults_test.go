@@ -99,6 +99,43 @@ func TestAResetThatIsBrokenOffGoesOn(t *testing.T) {
 	}
 }
 
+// What the service does not hold is left alone, and removed like anything that is finished.
+func TestABrokenOffResetEndsWhenAShardThatItNamesIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		defer f.close()
+		f.store.whole = true
+		f.join()
+		f.watch(5 * time.Second)
+		f.ends("a", 3)
+		o, wire := f.operator()
+		what := lease.Reset{Shards: []string{"a", "b"}, Held: func(_ context.Context, id string) (bool, error) { return id != "a", nil }}
+		wire.next(func(_ string, row lease.Row) fault { // it is asked for, and then the operator is cut off
+			if strings.HasSuffix(row.Key, "/b") {
+				wire.failing = errFailed
+			}
+			return noFault
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := f.during("reset", func(context.Context) error { return errOf(o.Reset(ctx, what)) }); !errors.Is(err, errFailed) {
+			t.Errorf("the reset that was cut off: %v", err)
+		}
+		f.stream.forget("a")
+		f.watch(2 * time.Minute)
+		if got := f.store.lease("a"); got.State != "" {
+			t.Fatalf("a: %+v, want it removed", got)
+		}
+		if generation, err := f.resets(what); err != nil || generation != 1 {
+			t.Errorf("called again: generation %d, %v", generation, err)
+		}
+		if j := f.at("b"); j.Generation() != 1 {
+			t.Errorf("b is read in generation %d", j.Generation())
+		}
+		f.rest()
+	})
+}
+
 func TestTwoOperatorsThatWantTheSameResetShareIt(t *testing.T) {
 	for lead := range 12 {
 		t.Run(fmt.Sprint(lead), func(t *testing.T) {
