@@ -38,12 +38,23 @@ lint: tools
 	$(lint) run --build-tags engines
 
 .PHONY: test
-test: engines test-unit test-localstack test-engines ## every test: the unit tests, then the others on LocalStack and on its bare engines
+test: engines test-unit sim test-localstack test-engines ## every test: the unit tests and the simulator, then the others on LocalStack and on its bare engines
 
 .PHONY: test-unit
 test-unit: ## the tests that need Go alone, in seconds
 	go test $(race) -timeout 8m ./...
 	$(if $(race),go test -timeout 8m -run '^TestSearch' ./lease) # left out under the race detector
+
+# SEEDS is how many worlds to simulate, from FROM on; SEED runs one again, with a trace.
+SEEDS ?= 2000
+FROM ?= 1
+.PHONY: sim sim-long faults
+sim: ## the lease protocol in virtual time: 2,000 worlds with faults; SEEDS=100 is fewer, SEED=17 runs one again with a trace
+	go test -count 1 -timeout 24h ./internal/sim -run '^TestSeeds$$' $(if $(SEED),-v -args -seed $(SEED),-v -args -seeds $(SEEDS) -from $(FROM))
+sim-long: ## half a million worlds, for a night
+	$(MAKE) sim SEEDS=500000
+faults: ## plant each fault of docs/faults.md and see that the simulator notices; UPDATE=1 writes the table
+	go test -count 1 -timeout 2h -tags planted ./internal/sim -run '^TestGate$$' -v $(if $(UPDATE),-args -update)
 
 .PHONY: test-localstack
 test-localstack: engines ## the tests that need a server, on the endpoints of the environment or on LocalStack
@@ -83,9 +94,8 @@ bench-leases: ## what leases cost at scale, on DynamoDB Local, Redis and Postgre
 	@$(MAKE) --no-print-directory bench BENCH="leases fleets"
 
 # SEED chooses what is done, TABLE is the file for the results, STORES which leases are in, where it is not all.
-SEED ?= 0
 TABLE ?= $(RUNNEL_CACHE)/$@.md
-chaos := RUNNEL_STACK=$${RUNNEL_STACK:-engines} go run ./integration/chaos -seed $(SEED) $(if $(STORES),-stores $(STORES))
+chaos := RUNNEL_STACK=$${RUNNEL_STACK:-engines} go run ./integration/chaos -seed $(or $(SEED),0) $(if $(STORES),-stores $(STORES))
 .PHONY: chaos
 chaos: engines ## workers on every store, killed, stopped and cut off in about 6 minutes, and every promise checked; SEED=7, STORES=sqlite, TABLE=file
 	@$(chaos) -table $(TABLE)

@@ -142,7 +142,6 @@ func (m *member) take(ctx context.Context, ids []string) error {
 			m.log.Debug("lease: not taken", "shard", id, "why", why)
 			continue
 		}
-		next.Zone = m.cfg.Zone
 		wanted[id] = next
 		writes = append(writes, next.listed(next.encode()))
 	}

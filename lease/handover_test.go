@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,16 +109,15 @@ func TestANextThatGoesMeanwhileIsNobody(t *testing.T) {
 				first := f.join()
 				f.watch(5 * time.Second)
 				second := f.join()
-				gone := false
+				var gone atomic.Bool
 				first.wire.set(func() {
 					first.wire.took = func(row lease.Row) {
-						if kind(row.Key) == "S" && has(row, `"next":"worker2`) && !gone {
-							gone = true
+						if kind(row.Key) == "S" && has(row, `"next":"worker2`) && gone.CompareAndSwap(false, true) {
 							c.goes(second) // just before it is handed a shard
 						}
 					}
 				})
-				f.until("a release to the second", func() bool { return gone })
+				f.until("a release to the second", gone.Load)
 				began := time.Now()
 				f.until("work on both by the first", func() bool { return len(first.shards()) == 2 })
 				if took := time.Since(began); took > c.takes {

@@ -71,7 +71,7 @@ func (m *member) killOne(ctx context.Context, name string) error {
 	}
 	next, dying := killed(f.row, hb)
 	switch {
-	case dying && still:
+	case dying && (still || planted.Is(planted.BlindKill)):
 		if err := m.req.put(ctx, next.listed(next.encode()))[0]; err == nil {
 			next.version++
 			m.mu.Lock()

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -37,25 +38,28 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 	return d.released(ctx, shards, func(r shardRow) bool { return r.wanted() })
 }
 
-// Resume takes back what [Operator.Pause] asked: of the shards, or of the whole application if none is named. Shards that were paused by name stay so until they are resumed by name.
+// Resume takes back what [Operator.Pause] asked: of the shards, or of the whole application if none is named. Shards that were paused by name stay so until they are resumed by name. One
+// that has no row, for it ended and was removed, is an error, after the others were resumed.
 func (o Operator) Resume(ctx context.Context, shards ...string) (err error) {
 	defer func() { err = o.failed("resume", err) }()
 	d, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
+	var missing error
 	for _, id := range shards {
 		if err := d.change(ctx, id, func(r shardRow) (shardRow, bool, error) {
 			if r.version == 0 {
-				return r, false, errNoRow(id)
+				missing = errors.Join(missing, errNoRow(id))
+				return r, false, nil
 			}
 			return answered(r, request{Do: askPause})
 		}); err != nil {
-			return err
+			return errors.Join(err, missing)
 		}
 	}
 	if len(shards) > 0 {
-		return nil
+		return missing
 	}
 	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
 		was := r.Paused

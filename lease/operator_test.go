@@ -41,8 +41,8 @@ func TestAShardThatIsPausedRestsWhereItWas(t *testing.T) {
 		if got := f.describe().Shards[0].Request; got != "pause" {
 			t.Errorf("described as %q", got)
 		}
-		if err := o.Resume(t.Context(), "shard-00", "shard-01"); err != nil {
-			t.Fatal(err)
+		if err := o.Resume(t.Context(), "gone", "shard-00", "shard-01"); err == nil || !strings.Contains(err.Error(), `"gone" has no row`) {
+			t.Errorf("the resume of two shards, and of one that ended and was removed: %v", err)
 		}
 		f.watch(20 * time.Second)
 		if got := counts(ws); !slices.Equal(got, []int{2, 2}) {

@@ -238,7 +238,7 @@ func (what Reset) order(ctx context.Context, rows map[string]shardRow) ([]string
 				return err
 			}
 		}
-		if what.Held != nil {
+		if r := rows[id]; what.Held != nil && !r.reopening() { // what was asked for is let go of, held or not
 			held, err := what.Held(ctx, id)
 			if err != nil {
 				return fmt.Errorf("ask whether the service holds shard %s: %w", id, err)

@@ -58,7 +58,7 @@ func (t Timing) late() time.Duration { return claimEvery + 3*t.List }
 // fullListing is how often all leases are listed, and not only those that changed: the rarer the more there are, so that it costs no more for ten thousand than for
 // some hundred.
 func (t Timing) fullListing(shards int) time.Duration {
-	return max(15, time.Duration(shards)/40) * t.Poll
+	return time.Duration(max(15, shards/40)) * t.Poll
 }
 
 // Validate joins every fault of t: it is what [NewCoordinator] refuses, for those who check earlier.

@@ -177,11 +177,11 @@ func (f *fleet) until(ctx context.Context, what string, is func() bool) (time.Du
 	begun := time.Now()
 	for !is() {
 		if err := backoff.Wait(ctx, 20*time.Millisecond); err != nil {
-			return 0, fmt.Errorf("%s: %w: %.2000v", what, err, f.errs.all())
+			return 0, fmt.Errorf("%s: %w: %w", what, err, f.errs.first())
 		}
 		if time.Since(begun) > 5*time.Minute {
 			all, least, most := f.board.spread()
-			return 0, fmt.Errorf("not within 5 minutes: %s; %d shards owned, %d to %d each: %.2000v", what, all, least, most, f.errs.all())
+			return 0, fmt.Errorf("not within 5 minutes: %s; %d shards owned, %d to %d each: %w", what, all, least, most, f.errs.first())
 		}
 	}
 	return time.Since(begun), nil
@@ -246,8 +246,8 @@ func (f *fleet) measure(ctx context.Context, o options, r *report, name string, 
 		metrics = append(metrics, deathMetrics(n, took, again)...)
 	}
 	r.result(name, metrics...)
-	if tried := f.errs.all(); tried != nil {
-		r.note("tried again: %.300v", tried)
+	if tried := f.errs.first(); tried != nil {
+		r.note("%v", tried)
 	}
 	return nil
 }

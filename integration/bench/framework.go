@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -73,6 +74,16 @@ func (t *troubles) add(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.errs = append(t.errs, err)
+}
+
+// first is the first error, and how many there were.
+func (t *troubles) first() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d troubles, the first: %w", len(t.errs), t.errs[0])
 }
 
 func (t *troubles) all() error {

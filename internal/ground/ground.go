@@ -26,12 +26,26 @@ func (i Instant) Age(now Instant) time.Duration { return max(now.Mono-i.Mono, no
 // Forever is a wait that only something else ends.
 const Forever = time.Duration(1<<63 - 1)
 
-// Ground is the clocks, waits, goroutines and dice of one process.
-type Ground interface {
-	// Now looks at both clocks.
+// Clocks are those of a host.
+type Clocks interface {
+	// Now looks at both.
 	Now() Instant
 	// At is the instant at which time.Now gave t.
 	At(t time.Time) Instant
+}
+
+// Dice are a process's chance.
+type Dice interface {
+	// Upto is a random duration from 0 to d.
+	Upto(d time.Duration) time.Duration
+	// Fill makes random bytes that no other process has.
+	Fill(b []byte)
+}
+
+// Ground is the clocks, waits, goroutines and dice of one process.
+type Ground interface {
+	Clocks
+	Dice
 	// Wait returns nil when d has passed or something came from one of until, and the cause when ctx has ended.
 	Wait(ctx context.Context, d time.Duration, until ...<-chan struct{}) error
 	// Limit is ctx for d at most; then it ends with cause.
@@ -40,10 +54,6 @@ type Ground interface {
 	After(d time.Duration, f func()) Timer
 	// Group makes a group of goroutines that can be waited for.
 	Group() Group
-	// Upto is a random duration from 0 to d.
-	Upto(d time.Duration) time.Duration
-	// Fill makes random bytes that no other process has.
-	Fill(b []byte)
 }
 
 // Timer is what [Ground.After] started: Stop keeps it from firing, Reset has it fire d from now.
@@ -74,17 +84,17 @@ func From(ctx context.Context) Ground {
 	return Real()
 }
 
-// real is the ground of a program. Its monotonic clock counts from began.
-type real struct{ began time.Time }
+// program is the ground of a program. Its monotonic clock counts from began.
+type program struct{ began time.Time }
 
 // Real is the ground of a program.
-func Real() Ground { return real{time.Now()} }
+func Real() Ground { return program{time.Now()} }
 
-func (r real) Now() Instant { return r.At(time.Now()) }
+func (p program) Now() Instant { return p.At(time.Now()) }
 
-func (r real) At(t time.Time) Instant { return Instant{t.Sub(r.began), time.Duration(t.UnixNano())} }
+func (p program) At(t time.Time) Instant { return Instant{t.Sub(p.began), time.Duration(t.UnixNano())} }
 
-func (real) Wait(ctx context.Context, d time.Duration, until ...<-chan struct{}) error {
+func (program) Wait(ctx context.Context, d time.Duration, until ...<-chan struct{}) error {
 	var first, second <-chan struct{} // as many as anybody waits for
 	switch len(until) {
 	case 0:
@@ -109,14 +119,14 @@ func (real) Wait(ctx context.Context, d time.Duration, until ...<-chan struct{})
 	}
 }
 
-func (real) Limit(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+func (program) Limit(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, cause)
 }
 
-func (real) After(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
+func (program) After(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
 
-func (real) Group() Group { return new(sync.WaitGroup) }
+func (program) Group() Group { return new(sync.WaitGroup) }
 
-func (real) Upto(d time.Duration) time.Duration { return rand.N(d + 1) }
+func (program) Upto(d time.Duration) time.Duration { return rand.N(d + 1) }
 
-func (real) Fill(b []byte) { _, _ = crand.Read(b) } // never fails
+func (program) Fill(b []byte) { _, _ = crand.Read(b) } // never fails

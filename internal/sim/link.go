@@ -24,7 +24,6 @@ func (l link) Setup(ctx context.Context) error { return context.Cause(ctx) }
 type trip struct {
 	there, back time.Duration
 	lost        bool  // it does not arrive
-	unanswered  bool  // its answer does not
 	err         error // it is refused
 }
 
@@ -103,7 +102,10 @@ func (l link) Get(ctx context.Context, keys []string) ([]lease.Row, error) {
 // History is always the same: nothing is forgotten here.
 func (l link) History(ctx context.Context, _ []string) (string, error) {
 	var history string
+	l.p.asking++
 	err := l.ask(ctx, "history", noReads, func() { history = l.p.w.store.history })
+	l.p.asking--
+	l.p.unsure = err != nil
 	return history, err
 }
 

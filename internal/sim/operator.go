@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -59,7 +60,13 @@ func (o *operator) errand() errand {
 	case 0:
 		return errand{"pause shards",
 			func(ctx context.Context, op lease.Operator) error { return op.Pause(ctx, some...) },
-			func(ctx context.Context, op lease.Operator) error { return op.Resume(ctx, some...) }}
+			func(ctx context.Context, op lease.Operator) error {
+				left := slices.DeleteFunc(slices.Clone(some), func(id string) bool { return !w.audit.leases[id].exists })
+				if len(left) == 0 {
+					return nil // their rows were removed
+				}
+				return op.Resume(ctx, left...)
+			}}
 	case 1:
 		return errand{"pause",
 			func(ctx context.Context, op lease.Operator) error { return op.Pause(ctx) },

@@ -15,6 +15,7 @@ type plan struct {
 	latest  bool          // the application starts at LATEST
 	calm    time.Duration // no faults from here on
 	end     time.Duration
+	mad     bool  // a host's clocks go at less than half the rate: two workers may be valid, and only the stored epoch keeps them apart
 	drift   int64 // how far clocks may be from right, in parts of a million
 }
 
@@ -43,6 +44,7 @@ func newPlan(dice *rand.Rand) plan {
 	if dice.IntN(3) == 0 {
 		p.timing.Watchdog = p.timing.Expiry * 3 / 2
 	}
+	p.mad = dice.IntN(8) == 0
 	p.end = length * p.timing.Expiry
 	p.calm = p.end / 10 * 8
 	switch dice.IntN(4) {
@@ -63,5 +65,8 @@ func (p plan) quiet() time.Duration { return p.end - p.calm }
 // that were sent in the faults end with their limit, and a worker that was cut off must see that its session is over.
 func (p plan) found() time.Duration {
 	t := p.timing
+	if p.mad {
+		return 5 * (t.Expiry + 2*t.Poll + t.Heartbeat + t.Request)
+	}
 	return (t.Expiry+2*t.Poll+t.Heartbeat)*5/4 + 3*t.Request + time.Second
 }

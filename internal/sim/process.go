@@ -19,6 +19,8 @@ type process struct {
 	paused   bool     // by SIGSTOP, or with its machine
 	deferred []func() // timers that fired meanwhile
 	running  bool     // in schedule
+	asking   int      // questions for the store's history that have no answer yet: until then nothing is begun
+	unsure   bool     // the last one failed
 	dead     bool
 
 	stop    func() // asks it to stop

@@ -42,6 +42,7 @@ type job struct {
 	l *lease.Lease
 	k *shard
 
+	begun   time.Duration // on the monotonic clock
 	first   int           // the ordinal at which the lease began
 	next    int           // the one to hand out next
 	done    int           // all below are done
@@ -69,6 +70,7 @@ func (r *runner) work(ctx context.Context, l *lease.Lease) (running <-chan struc
 	w := r.p.w
 	j := &job{runner: r, l: l, k: w.stream.byID[l.Shard().ID], wake: make(chan struct{}, 1)}
 	j.first = w.stream.first(j.k, l.Start())
+	j.begun = r.p.mono()
 	j.next, j.done, j.stored = j.first, j.first, j.first
 	w.audit.began(j)
 	for again := true; again; {
@@ -104,9 +106,10 @@ func (j *job) once(ctx context.Context) (running <-chan struct{}, again bool) {
 	writers.Wait()
 	if ctx.Err() == nil && over != isLost {
 		j.giveUp(ctx, over)
-		j.goesOn = j.l.Valid()
+		again = !j.goesOn && j.l.Valid()
+		j.goesOn = true
 	}
-	return nil, j.goesOn && ctx.Err() == nil && over != isLost
+	return nil, again
 }
 
 // outcome is why nothing more is handed out.
@@ -127,6 +130,7 @@ func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Gr
 		case ctx.Err() != nil || j.failed:
 			return isLost
 		case isClosed(j.l.Draining()) && !j.goesOn:
+			w.audit.wantedBack(j)
 			return isWanted
 		}
 		wait := j.store(writing, writers)

@@ -27,7 +27,7 @@ var enough = 2000
 func TestMain(m *testing.M) {
 	flag.Parse()
 	debug.SetGCPercent(400) // worlds are small and short-lived
-	os.Exit(m.Run())
+	m.Run()
 }
 
 func TestSeeds(t *testing.T) {

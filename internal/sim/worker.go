@@ -35,6 +35,9 @@ func (w *world) begin() {
 				h.ppm = million + d
 			}
 		}
+		if w.plan.mad && i == 0 {
+			h.ppm = million * 2 / 5
+		}
 		k := &worker{w: w, name: fmt.Sprintf("w%d", i+1), number: i + 1, h: h, sleeps: w.chance(0.5)}
 		w.workers = append(w.workers, k)
 		w.at(w.between(0, 2*w.timing.Expiry), k.start)

@@ -30,7 +30,7 @@ type world struct {
 	current *task // runs now
 	tasks   uint64
 	steps   int
-	failure error
+	failure *Failure
 }
 
 // Failure is what a run found to be wrong.
@@ -40,12 +40,12 @@ type Failure struct {
 	At    time.Duration
 }
 
-func (f *Failure) Error() string { return fmt.Sprintf("%v: %s: %s", f.At, f.Check, f.What) }
+func (f *Failure) String() string { return fmt.Sprintf("%v: %s: %s", f.At, f.Check, f.What) }
 
 // Result is how a run went.
 type Result struct {
 	Seed    uint64
-	Failure error // a *Failure, nil if all that must hold held
+	Failure *Failure // nil if all that must hold held
 	Counts  Counts
 	Steps   int
 }
@@ -126,7 +126,7 @@ func (w *world) after(d time.Duration, f func()) { w.at(w.now+d, f) }
 func (w *world) fail(check, format string, args ...any) {
 	if w.failure == nil {
 		w.failure = &Failure{check, fmt.Sprintf(format, args...), w.now}
-		w.trace.say("", "FAILED", "%s: %s", check, w.failure.(*Failure).What)
+		w.trace.say("", "FAILED", "%s: %s", check, w.failure.What)
 	}
 }
 

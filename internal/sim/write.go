@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"strings"
 
 	"github.com/runnelhq/runnel/lease"
 )
@@ -56,7 +57,7 @@ func (b *batch) send(rows []lease.Row) {
 	fates := make([]fate, len(rows))
 	plain := !t.lost && t.err == nil
 	for i := range rows {
-		fates[i] = b.fate(t)
+		fates[i] = b.fate(rows[i], t)
 		plain = plain && fates[i] == arrives
 	}
 	if plain {
@@ -91,7 +92,7 @@ const (
 	throttles
 )
 
-func (b *batch) fate(t trip) fate {
+func (b *batch) fate(row lease.Row, t trip) fate {
 	w := b.l.p.w
 	s := w.weather
 	switch {
@@ -108,7 +109,7 @@ func (b *batch) fate(t trip) fate {
 	case s.strikes(s.late):
 		w.counts.add("late write")
 		return comesLate
-	case s.strikes(s.twice):
+	case s.strikes(s.twice), strings.HasPrefix(row.Key, sessions) && row.Version == 0 && s.strikes(20*s.twice): // of a session there is only one join
 		w.counts.add("write repeated later")
 		return landsTwice
 	case s.strikes(s.denied):
@@ -147,7 +148,7 @@ func (b *batch) travel(i int, row lease.Row, t trip, f fate) {
 	case throttles:
 		refuse(errThrottled)
 	case losesAnswer:
-		w.after(t.there, func() { b.land(row, "answer is lost") })
+		w.after(t.there, func() { _ = b.land(row, "answer is lost") })
 	case comesLate:
 		if w.trace.on() {
 			w.trace.say(b.l.p.name, b.verb, "%s is delayed", row.Key)
@@ -158,7 +159,7 @@ func (b *batch) travel(i int, row lease.Row, t trip, f fate) {
 		b.later(row)
 	case deniesItself:
 		w.after(t.there, func() {
-			b.land(row, "answers a conflict")
+			_ = b.land(row, "answers a conflict")
 			answer(lease.ErrConflict)
 		})
 	default:

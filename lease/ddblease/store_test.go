@@ -1,18 +1,15 @@
 package ddblease
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/runnelhq/runnel/lease"
 )
@@ -161,181 +158,6 @@ func TestAnAnswerThatStaysLostIsNoConflict(t *testing.T) {
 			t.Fatalf("%v; want the error of the connection, which says nothing of the row", errs)
 		}
 	})
-}
-
-// Hazard 22: a throttled store.
-func TestHazard22AThrottledRequestIsRetriedAfterAWait(t *testing.T) {
-	for _, code := range []string{"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"} {
-		t.Run(code, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, sent := storeOn(in(reply{code: code}, reply{code: code}, reply{}), nil)
-				begun := time.Now()
-				if errs := s.Put(t.Context(), []lease.Row{row(7)}); errs != nil {
-					t.Fatal(errs)
-				}
-				if len(sent.ops()) != 3 || time.Since(begun) == 0 {
-					t.Fatalf("sent %v in %v; want three requests and waits between", sent.ops(), time.Since(begun))
-				}
-			})
-		})
-	}
-}
-
-// What the package says of the SDK's default retryer: the first wait is up to 2 s, the second up to 4 s, and there is no third.
-func TestHazard22TheDefaultRetryerWaitsForSeconds(t *testing.T) {
-	throttled := reply{code: "ProvisionedThroughputExceededException"}
-	for retries, limit := range []time.Duration{0, 2 * time.Second, 6 * time.Second} {
-		var longest time.Duration
-		for range 50 {
-			synctest.Test(t, func(t *testing.T) {
-				s, sent := storeOn(in(append(slices.Repeat([]reply{throttled}, retries), reply{})...), nil)
-				begun := time.Now()
-				if errs := s.Put(t.Context(), []lease.Row{row(7)}); errs != nil || len(sent.ops()) != retries+1 {
-					t.Errorf("%v after %d sendings; want it written by the one that is not throttled", errs, len(sent.ops()))
-				}
-				longest = max(longest, time.Since(begun))
-			})
-		}
-		if longest > limit || longest < limit/2 {
-			t.Errorf("%d retries take up to %v; want up to %v", retries, longest, limit)
-		}
-	}
-}
-
-func TestHazard22TheDefaultRetryerStopsToRetryAfterAHundred(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, sent := storeOn(in(reply{code: "ProvisionedThroughputExceededException"}), nil)
-		for range 50 {
-			if errs := s.Put(t.Context(), []lease.Row{row(7)}); len(errs) != 1 || errors.Is(errs[0], lease.ErrConflict) {
-				t.Fatalf("%v; want an error that is no conflict", errs)
-			}
-		}
-		if n := len(sent.ops()); n != 150 {
-			t.Fatalf("%d sendings of 50 calls; want three of each", n)
-		}
-		begun := time.Now()
-		if errs := s.Put(t.Context(), []lease.Row{row(7)}); errs == nil || time.Since(begun) != 0 || len(sent.ops()) != 151 {
-			t.Errorf("%v after %v and %d sendings; want an error at once", errs, time.Since(begun), len(sent.ops())-150)
-		}
-	})
-}
-
-func TestHazard22AThrottledStoreKeepsTheDeadline(t *testing.T) {
-	throttled := reply{code: "ThrottlingException"}
-	unprocessed := reply{body: `{"UnprocessedKeys":{"leases":{"Keys":[{"g":{"S":"a/"},"k":{"S":"row"}}]}}}`}
-	for name, c := range map[string]struct {
-		answer reply
-		call   func(context.Context, *Store) error
-	}{
-		"Setup":                        {throttled, func(ctx context.Context, s *Store) error { return s.Setup(ctx) }},
-		"Get":                          {throttled, func(ctx context.Context, s *Store) error { _, err := s.Get(ctx, []string{"a/row"}); return err }},
-		"Get of keys left unprocessed": {unprocessed, func(ctx context.Context, s *Store) error { _, err := s.Get(ctx, []string{"a/row"}); return err }},
-		"List":                         {throttled, func(ctx context.Context, s *Store) error { return last(s.List(ctx, "a/", "")) }},
-		"Put": {throttled, func(ctx context.Context, s *Store) error {
-			return errors.Join(s.Put(ctx, []lease.Row{row(7), row(8)})...)
-		}},
-		"Delete": {throttled, func(ctx context.Context, s *Store) error { return errors.Join(s.Delete(ctx, []lease.Row{row(7)})...) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				dead := errors.New("validity ends")
-				ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Second, dead)
-				defer cancel()
-				s, _ := storeOn(in(c.answer), nil)
-				begun := time.Now()
-				err := dead
-				for err != nil && ctx.Err() == nil { // the client gives up after three requests: its caller calls again
-					err = c.call(ctx, s)
-				}
-				if took := time.Since(begun); took != 2*time.Second {
-					t.Errorf("took %v; want to end with its context, after 2s", took)
-				}
-				if !errors.Is(err, dead) || errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrTable) {
-					t.Errorf("%v; want the cause of the context's end", err)
-				}
-			})
-		})
-	}
-}
-
-func TestKeysLeftUnprocessedAreAskedForAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		left := func(items string, names ...string) reply {
-			var keys []string
-			for _, name := range names {
-				keys = append(keys, fmt.Sprintf(`{"g":{"S":"a/"},"k":{"S":%q}}`, name))
-			}
-			return reply{body: fmt.Sprintf(`{"Responses":{"leases":[%s]},"UnprocessedKeys":{"leases":{"ConsistentRead":true,"Keys":[%s]}}}`, items, strings.Join(keys, ","))}
-		}
-		s, sent := storeOn(in(
-			left(itemText("a/2", 5, "c", `2`), "1", "3"),
-			left("", "1", "3"),
-			left("", "1", "3"),
-			left(itemText("a/3", 6, "c", `3`), "1"),
-			reply{body: found(itemText("a/1", 4, "c", `1`))},
-		), nil)
-		begun := time.Now()
-		rows, err := s.Get(t.Context(), []string{"a/1", "a/2", "a/3"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var versions []uint64
-		for _, row := range rows {
-			versions = append(versions, row.Version)
-		}
-		if !slices.Equal(versions, []uint64{4, 5, 6}) {
-			t.Fatalf("versions %v; want 4, 5 and 6", versions)
-		}
-		if len(sent.ops()) != 5 || time.Since(begun) == 0 {
-			t.Fatalf("sent %v in %v; want five requests, and waits where none made headway", sent.ops(), time.Since(begun))
-		}
-		sameJSON(t, "the last request", sent.last().body, `{"RequestItems":{"leases":{"ConsistentRead":true,"Keys":[{"g":{"S":"a/"},"k":{"S":"1"}}]}}}`)
-	})
-}
-
-// An answer that ends at 16 MB leaves keys unprocessed too, and is no reason to wait.
-func TestKeysLeftUnprocessedByALargeAnswerAreAskedForAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		left := reply{body: `{"Responses":{"leases":[` + itemText("a/1", 1, "c", `1`) + `]},"UnprocessedKeys":{"leases":{"Keys":[{"g":{"S":"a/"},"k":{"S":"2"}}]}}}`}
-		s, _ := storeOn(in(left, left, left, left, left, reply{body: found(itemText("a/2", 2, "c", `2`))}), nil)
-		begun := time.Now()
-		rows, err := s.Get(t.Context(), []string{"a/1", "a/2"})
-		if err != nil || rows[1].Version != 2 {
-			t.Fatalf("%+v, %v", rows, err)
-		}
-		if took := time.Since(begun); took != 0 {
-			t.Fatalf("took %v; want no wait", took)
-		}
-	})
-}
-
-func TestGetAsksAHundredDifferentKeysAtOnce(t *testing.T) {
-	var most, total atomic.Int64
-	s, _ := storeOn(func(r request) reply {
-		keys := r.in["RequestItems"].(map[string]any)[table].(map[string]any)["Keys"].([]any)
-		seen := map[string]bool{}
-		for _, key := range keys {
-			text := fmt.Sprint(key)
-			if seen[text] {
-				t.Errorf("%s is asked for twice in one request", text)
-			}
-			seen[text] = true
-		}
-		total.Add(int64(len(keys)))
-		most.Store(max(most.Load(), int64(len(keys))))
-		return reply{}
-	}, nil)
-	var keys []string
-	for i := range 250 {
-		keys = append(keys, fmt.Sprintf("a/%d", i), fmt.Sprintf("a/%d", i/2))
-	}
-	rows, err := s.Get(t.Context(), keys)
-	if err != nil || len(rows) != len(keys) {
-		t.Fatalf("%d rows, %v; want %d", len(rows), err, len(keys))
-	}
-	if most.Load() > 100 || total.Load() != 250 {
-		t.Fatalf("up to %d keys a request, %d in all; want 100 and 250", most.Load(), total.Load())
-	}
 }
 
 func TestWritesAreSixteenAtOnce(t *testing.T) {

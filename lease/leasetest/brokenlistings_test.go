@@ -16,7 +16,7 @@ import (
 
 const (
 	caseWhile = "a listing has what was there while others write"
-	caseMany  = "ten thousand rows are created, listed and deleted"
+	caseMany  = "ten thousand rows are created and listed, and some deleted"
 	caseWrite = "a write whose context ends is done or not"
 	caseRead  = "a read whose context ends has all or an error"
 )

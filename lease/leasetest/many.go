@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	manyRows   = 10_000
-	manyBatch  = 25 // as package lease writes them
-	manyAtOnce = 4
+	manyRows    = 10_000
+	manyRemoved = 1000 // of them, spread evenly; to delete them all takes a slow store as long as to create them, and shows no more
+	manyBatch   = 25   // as package lease writes them
+	manyAtOnce  = 4
 )
 
 // many has as many rows in a group as a large stream has shards.
@@ -25,7 +26,10 @@ func many(s *scene) {
 		rows[i] = s.row(fmt.Sprintf("a/shardId-%012d", i), 0)
 	}
 	s.batches("Put", rows, s.store.Put)
-	s.eventually(func() string { return differing(s.list(s.key("a/"), ""), rows, 1) }, "List of %d rows", manyRows)
+	for i := range rows {
+		rows[i].Version = 1
+	}
+	s.eventually(func() string { return differing(s.list(s.key("a/"), ""), rows) }, "List of %d rows", manyRows)
 	after := slices.MaxFunc(s.list(s.key("a/"), ""), func(a, b lease.Row) int { return strings.Compare(a.Cursor, b.Cursor) }).Cursor
 	var changed []lease.Row
 	for i := range 10 {
@@ -46,15 +50,20 @@ func many(s *scene) {
 		}
 		return ""
 	}, "List after %q of %d rows, when %d were changed", after, manyRows, len(changed))
-	for i := range rows {
-		rows[i].Version = 1
-	}
 	for _, row := range changed {
 		i, _ := slices.BinarySearchFunc(rows, row.Key, func(r lease.Row, key string) int { return strings.Compare(r.Key, key) })
 		rows[i].Version = 2
 	}
-	s.batches("Delete", rows, s.store.Delete)
-	s.lists(s.key("a/"))
+	var removed, left []lease.Row
+	for i, row := range rows {
+		if i%(manyRows/manyRemoved) == 7 {
+			removed = append(removed, row)
+		} else {
+			left = append(left, row)
+		}
+	}
+	s.batches("Delete", removed, s.store.Delete)
+	s.eventually(func() string { return differing(s.list(s.key("a/"), ""), left) }, "List of %d rows, when %d were deleted", manyRows, len(removed))
 }
 
 // batches sends rows, some calls at once, and wants all of them written.
@@ -82,11 +91,11 @@ func (s *scene) batches(what string, rows []lease.Row, send func(context.Context
 	}
 }
 
-// differing tells where a sorted listing is not rows, each of that version.
-func differing(listed, rows []lease.Row, version uint64) string {
+// differing tells where a sorted listing has other keys or versions than rows.
+func differing(listed, rows []lease.Row) string {
 	for i := range min(len(listed), len(rows)) {
-		if listed[i].Key != rows[i].Key || listed[i].Version != version {
-			return fmt.Sprintf("row %d is %q, version %d; want %q, version %d", i, listed[i].Key, listed[i].Version, rows[i].Key, version)
+		if listed[i].Key != rows[i].Key || listed[i].Version != rows[i].Version {
+			return fmt.Sprintf("row %d is %q, version %d; want %q, version %d", i, listed[i].Key, listed[i].Version, rows[i].Key, rows[i].Version)
 		}
 	}
 	if len(listed) != len(rows) {

@@ -54,7 +54,7 @@ var promises = []promise{
 	{"a write whose context ends is done or not", cancelWrites},
 	{"a read whose context ends has all or an error", cancelReads},
 	{"what callers see at once has an order", linear},
-	{"ten thousand rows are created, listed and deleted", many},
+	{"ten thousand rows are created and listed, and some deleted", many},
 }
 
 // faultPromises are those of a store whose line has faults.

@@ -3,6 +3,7 @@
 package redislease_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -13,10 +14,23 @@ import (
 )
 
 func TestStoreConforms(t *testing.T) {
-	leasetest.Run(t, func(t *testing.T) lease.Store {
-		c := dial(t, server.URL)
-		return redislease.New(c, &redislease.Config{Prefix: newPrefix(t, c)})
-	})
+	leasetest.Suite{
+		New: func(t *testing.T) lease.Store {
+			c := dial(t, server.URL)
+			return redislease.New(c, &redislease.Config{Prefix: newPrefix(t, c)})
+		},
+		Faulty: func(t *testing.T) leasetest.Faulty {
+			line, err := leasetest.NewProxy(server.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			closing(t, line)
+			direct := dial(t, server.URL)
+			cfg := &redislease.Config{Prefix: newPrefix(t, direct)}
+			through := dial(t, strings.Replace(server.URL, server.Addr, line.Addr(), 1))
+			return leasetest.Faulty{Store: redislease.New(through, cfg), Direct: redislease.New(direct, cfg), Line: line}
+		},
+	}.Run(t)
 }
 
 func TestStoreOfAClusterConforms(t *testing.T) {

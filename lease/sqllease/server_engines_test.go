@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -122,32 +123,77 @@ func TestStoreConformsOnPostgreSQL(t *testing.T) {
 	pool := func(driver string, parameters ...string) func(t *testing.T) *sql.DB {
 		return func(t *testing.T) *sql.DB { return openServer(t, driver, serverURL(t, parameters...)) }
 	}
-	for name, pools := range map[string][]func(t *testing.T) *sql.DB{
-		"pgx": {pool("pgx")},
-		"one connection of pgx that prepares nothing": {func(t *testing.T) *sql.DB {
-			db := pool("pgx", "default_query_exec_mode=simple_protocol")(t)
-			db.SetMaxOpenConns(1)
-			return db
-		}},
-		"pq": {pool("postgres")},
-		// As several processes have them, with what roles may be set to.
-		"several pools": {
-			pool("pgx", "default_transaction_isolation=serializable", "default_query_exec_mode=exec"),
-			pool("postgres", "default_transaction_isolation=repeatable read", "binary_parameters=yes"),
-			pool("pgx", "synchronous_commit=off", "search_path=pg_catalog"),
-		},
+	t.Run("one pool", func(t *testing.T) {
+		t.Parallel()
+		table := newTable(t)
+		leasetest.Suite{
+			New:    func(t *testing.T) lease.Store { return onServer(pool("pgx")(t), table) },
+			Faulty: faultyServed,
+		}.Run(t)
+	})
+	// As several processes have them, of all drivers, with what roles and connections may be set to; calls go to each in turn.
+	t.Run("several pools", func(t *testing.T) {
+		t.Parallel()
+		table := newTable(t)
+		leasetest.Run(t, func(t *testing.T) lease.Store {
+			only := pool("pgx", "default_query_exec_mode=simple_protocol")(t) // prepares nothing
+			only.SetMaxOpenConns(1)
+			s := &inTurn{stores: []lease.Store{onServer(only, table)}}
+			for _, open := range []func(t *testing.T) *sql.DB{
+				pool("postgres"),
+				pool("pgx", "default_transaction_isolation=serializable", "default_query_exec_mode=exec"),
+				pool("postgres", "default_transaction_isolation=repeatable read", "binary_parameters=yes"),
+				pool("pgx", "synchronous_commit=off", "search_path=pg_catalog"),
+			} {
+				s.stores = append(s.stores, onServer(open(t), table))
+			}
+			return s
+		})
+	})
+}
+
+// Each driver and mode brings every byte there and back.
+func TestEachDriverKeepsWhatIsWritten(t *testing.T) {
+	for name, at := range map[string][2]string{
+		"pgx": {"pgx"}, "pgx that prepares nothing": {"pgx", "default_query_exec_mode=simple_protocol"}, "pgx without descriptions": {"pgx", "default_query_exec_mode=exec"},
+		"pq": {"postgres"}, "pq in binary": {"postgres", "binary_parameters=yes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := newTable(t)
-			leasetest.Run(t, func(t *testing.T) lease.Store {
-				s := &inTurn{}
-				for _, open := range pools {
-					s.stores = append(s.stores, onServer(open(t), table))
+			_, _, table := newServed(t)
+			s := onServer(openServer(t, at[0], serverURL(t, strings.Fields(at[1])...)), table)
+			for i, text := range []string{"{}", ` { "a" : 1e3 } `, `"'' $1 ? \u0000 \\ \n"`, "\"\u00e9 \u4e16 \U0001F600\"", "\"\u2028<&>\x7f\"", "\t1\r\n"} {
+				r := lease.Row{Key: fmt.Sprintf("a'$1?\\/%d \u00e9", i), Value: []byte(text)}
+				put(t, s, r)
+				if got := get(t, s, r.Key); got.Version != 1 || string(got.Value) != text {
+					t.Errorf("version %d and value %q; want 1 and %q", got.Version, got.Value, text)
 				}
-				return s
-			})
+				r.Version = 1
+				if errs := s.Delete(t.Context(), []lease.Row{r}); errs != nil {
+					t.Error(errs)
+				}
+			}
 		})
 	}
+}
+
+// faultyServed is a store whose network has faults, and one in the same table whose network has none.
+func faultyServed(t *testing.T) leasetest.Faulty {
+	direct, _, table := newServed(t)
+	u, err := url.Parse(serverURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := leasetest.NewProxy(u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := line.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	u.Host = line.Addr()
+	return leasetest.Faulty{Store: onServer(openServer(t, "pgx", u.String()), table), Direct: direct, Line: line}
 }
 
 func TestManyProcessesSetUpOneTable(t *testing.T) { manyMake(t, serverURL(t)+"#"+newTable(t)) }

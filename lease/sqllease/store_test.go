@@ -16,6 +16,7 @@ import (
 )
 
 func TestStoreConforms(t *testing.T) {
+	t.Parallel()
 	leasetest.Suite{
 		New:    func(t *testing.T) lease.Store { return sqllease.New(open(t, newFile(t)), nil) },
 		Faulty: newFaulty,
@@ -24,6 +25,7 @@ func TestStoreConforms(t *testing.T) {
 
 // Two pools on one file, as two processes have them; calls go to either in turn.
 func TestStoreOfTwoPoolsConforms(t *testing.T) {
+	t.Parallel()
 	leasetest.Run(t, func(t *testing.T) lease.Store {
 		file := newFile(t)
 		return &inTurn{stores: []lease.Store{sqllease.New(open(t, file), nil), sqllease.New(open(t, file), nil)}}
@@ -32,6 +34,7 @@ func TestStoreOfTwoPoolsConforms(t *testing.T) {
 
 // A caller's loop over a listing may write: no connection is kept for it.
 func TestStoreOfOneConnectionConforms(t *testing.T) {
+	t.Parallel()
 	leasetest.Run(t, func(t *testing.T) lease.Store {
 		db := open(t, newFile(t), "busy_timeout(1000)", "synchronous(OFF)")
 		db.SetMaxOpenConns(1)
