@@ -30,7 +30,7 @@ type FleetDeath struct {
 }
 
 // Fleet runs a fleet of workers in a calm world, on a stream of shards without records: from cold, at rest for some time, and through the deaths of a worker and of a tenth of
-// them. Its error is a [*Failure] if something was wrong, be it that leases did not come to rest.
+// them. Its error says what was wrong, be it that leases did not come to rest: it has the text of a [Failure].
 func Fleet(seed uint64, shards, workers int, rest time.Duration) (FleetResult, error) {
 	f := newFleet(seed, shards, workers)
 	defer f.kill()
@@ -47,7 +47,10 @@ func Fleet(seed uint64, shards, workers int, rest time.Duration) (FleetResult, e
 		f.pass(lead)
 	}
 	r.Steps = f.steps
-	return r, f.failure
+	if f.failure != nil {
+		return r, fmt.Errorf("sim: fleet of seed %d: %v", seed, f.failure)
+	}
+	return r, nil
 }
 
 // lead is how long a fleet is left alone when it has settled: whoever joined when there were no rows yet lists all of them once more soon.
