@@ -38,7 +38,7 @@ lint: tools
 	$(lint) run --build-tags engines
 
 .PHONY: test
-test: engines test-unit sim test-localstack test-engines ## every test: the unit tests and the simulator, then the others on LocalStack and on its bare engines
+test: engines test-unit sim faults test-localstack test-engines ## every test: the unit tests, the simulator and the faults planted for it, then the others on LocalStack and on its bare engines
 
 .PHONY: test-unit
 test-unit: ## the tests that need Go alone, in seconds

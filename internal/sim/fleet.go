@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -30,7 +31,7 @@ type FleetDeath struct {
 }
 
 // Fleet runs a fleet of workers in a calm world, on a stream of shards without records: from cold, at rest for some time, and through the deaths of a worker and of a tenth of
-// them. Its error says what was wrong, be it that leases did not come to rest: it has the text of a [Failure].
+// them. Its error says what was wrong, be it that leases did not come to rest.
 func Fleet(seed uint64, shards, workers int, rest time.Duration) (FleetResult, error) {
 	f := newFleet(seed, shards, workers)
 	defer f.kill()
@@ -48,7 +49,7 @@ func Fleet(seed uint64, shards, workers int, rest time.Duration) (FleetResult, e
 	}
 	r.Steps = f.steps
 	if f.failure != nil {
-		return r, fmt.Errorf("sim: fleet of seed %d: %v", seed, f.failure)
+		return r, errors.New(f.failure.String())
 	}
 	return r, nil
 }

@@ -23,13 +23,17 @@ var (
 	targets = map[string]runBy{
 		"check":           {".ci/run", "make check"},
 		"test":            {".ci/run", "make test"},
-		"test-unit":       {"Makefile", "test: engines test-unit test-localstack test-engines"},
-		"test-localstack": {"Makefile", "test: engines test-unit test-localstack test-engines"},
-		"test-engines":    {"Makefile", "test: engines test-unit test-localstack test-engines"},
-		"engines":         {"Makefile", "test: engines test-unit test-localstack test-engines"},
+		"test-unit":       {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"test-localstack": {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"test-engines":    {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"engines":         {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
 		"demo":            {"Makefile", "go run ./examples/demo"}, // see programs
 		"bench":           {"Makefile", "bench"},                  // takes minutes: its results are committed with the command
-		"chaos":           {"Makefile", "chaos"},                  // likewise, and so are the next two
+		"sim":             {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"faults":          {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"sim-long":        {"Makefile", "sim-long"}, // for a night
+		"bench-leases":    {"Makefile", "bench-leases"},
+		"chaos":           {"Makefile", "chaos"}, // likewise, and so are the next two
 		"chaos-long":      {"Makefile", "chaos-long"},
 		"life":            {"Makefile", "life"},
 		"fuzz":            {"Makefile", "fuzz"}, // the seeds run with the unit tests
