@@ -34,7 +34,7 @@ func fleets(ctx context.Context, o options, r *report) error {
 			}
 		}
 	}
-	return fleetSimulated(o, r)
+	return fleetSimulated(o, r, largest)
 }
 
 // fleetOnDynamoDB counts the server's requests on the wire.

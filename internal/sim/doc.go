@@ -6,8 +6,8 @@
 //
 //	result := sim.Run(17, os.Stdout)
 //
-// [Fleet] is a world in which nothing goes wrong but the deaths of workers: with it leases are measured at a size that no machine runs.
-//
 // The first eight tenths of a run have faults: kills, stops and suspended machines, clocks that jump, networks that lose, delay and repeat,
 // listings that are old, shards that split and merge. The rest is quiet, and then everything must come to rest: each shard owned, each record handled.
+//
+// [Fleet] is a world in which nothing goes wrong but the deaths of workers: with it leases are measured at a size that no machine runs.
 package sim
