@@ -93,16 +93,18 @@ func (a *assignment) byCount() {
 	a.place(room)
 }
 
-// quotas is how many shards each member may have: ⌊S/W⌋, and one more for the S mod W largest holders.
+// quotas is how many shards each member may have: ⌊S/W⌋, and one more for the S mod W largest holders. Those that have no more than ⌊S/W⌋ are alike: ranked by what they
+// have, the odd shard would change hands with each take that one worker has seen and another has not, and both would take it.
 func quotas(held []int, shards int) []int {
+	floor := shards / len(held)
 	bySize := make([]int, len(held))
 	for m := range bySize {
 		bySize[m] = m
 	}
-	slices.SortFunc(bySize, func(a, b int) int { return cmp.Or(cmp.Compare(held[b], held[a]), cmp.Compare(a, b)) })
+	slices.SortFunc(bySize, func(a, b int) int { return cmp.Or(cmp.Compare(max(held[b], floor), max(held[a], floor)), cmp.Compare(a, b)) })
 	quota := make([]int, len(held))
 	for i, m := range bySize {
-		quota[m] = shards / len(held)
+		quota[m] = floor
 		if i < shards%len(held) || planted.Is(planted.CeilingQuota) && shards%len(held) > 0 {
 			quota[m]++
 		}

@@ -1,5 +1,7 @@
 package sim
 
+import "strings"
+
 // firstDue is the ordinal of the first record that must be handled.
 func (a *audit) firstDue(k *shard) int {
 	return a.w.stream.first(k, a.start(a.pinned))
@@ -115,10 +117,16 @@ func (a *audit) exited(p *process) {
 // wantedBack is called when a shard is to be given up: to spread the load, not before the settle delay.
 func (a *audit) wantedBack(j *job) {
 	w := a.w
-	if w.operator.busy || j.p.stopped || w.timing.Watchdog > 0 {
+	if w.operator.busy || j.p.stopped || w.timing.Watchdog > 0 || a.asked(j) {
 		return
 	}
 	if had := j.p.mono() - j.begun; had < w.timing.Settle {
 		w.fail("settle", "%s gives up %s, which it has had for %s", j.p.name, j.l.Shard().ID, seconds(had))
 	}
+}
+
+// asked tells whether an operator wants a shard, rests the application or drains the worker, one that was killed since included.
+func (a *audit) asked(j *job) bool {
+	rests := func(key, word string) bool { return strings.Contains(string(a.w.store.row(key).Value), word) }
+	return a.lease(j.l.Shard().ID).row.wanted() || rests(app+"/A", `"paused":true`) || rests(app+"/M/"+j.l.Session(), `"drain":true`)
 }
