@@ -107,12 +107,11 @@ func (m *member) reweigh(ctx context.Context) error {
 	var errs []error
 	for batch := range slices.Chunk(leases, writeBatch) {
 		errs = append(errs, m.reweighBatch(ctx, batch))
-		m.completed(&m.acted) // a row that cannot be written is that shard's trouble
 	}
 	return errors.Join(errs...)
 }
 
-// reweighBatch writes each row once: what fails comes again with the next checkpoint or the next round, and holds up nothing.
+// reweighBatch writes each row once: what fails comes again with the next checkpoint or the next round, and holds up no take.
 func (m *member) reweighBatch(ctx context.Context, leases []*Lease) error {
 	var sent []*Lease
 	var rows []shardRow

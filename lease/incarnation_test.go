@@ -124,7 +124,6 @@ func TestAResetThatWasBrokenOffEndsWithItsIncarnation(t *testing.T) {
 		f.stream.with(func() { f.stream.shards = []lease.Shard{{ID: "b"}} })
 		f.join()
 		f.watch(10 * time.Second)
-		old.err = nil
 		if _, err := f.resets(lease.Reset{Shards: []string{"b"}}); err != nil {
 			t.Errorf("a reset of the new incarnation: %v", err)
 		}

@@ -149,7 +149,7 @@ func TestAListerThatIsReplacedRemovesNothing(t *testing.T) {
 			return noFault
 		})
 		f.begun("a", "b")
-		f.watch(2 * time.Minute)
+		f.watch(3 * time.Minute) // four listings, each with its jitter, and the claim
 		if deleted || f.there("p") {
 			t.Errorf("removed by another than the lister: %v; there in the end: %v", deleted, f.there("p"))
 		}
