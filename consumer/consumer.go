@@ -219,6 +219,18 @@ func gone(ctx context.Context, src Source, st Stream, shard string) (bool, error
 	return false, rd.Close()
 }
 
+// Held tells whether a source's service still holds records of a shard, for [lease.Reset]: it asks which stream there is now, and opens the shard.
+func Held(src Source) func(ctx context.Context, shard string) (bool, error) {
+	return func(ctx context.Context, shard string) (bool, error) {
+		st, err := src.Stream(ctx)
+		if err != nil {
+			return false, fmt.Errorf("consumer: ask for the stream: %w", err)
+		}
+		is, err := gone(ctx, src, st, shard)
+		return err == nil && !is, err
+	}
+}
+
 // streamGone has Run ask again which stream there is.
 func (c *Consumer) streamGone(err error) {
 	c.mu.Lock()

@@ -1,4 +1,4 @@
-// Package lease shares the shards of a stream among workers, so that each shard is worked on by at most one of them at a time, from where the
+// Package lease shares the shards of a stream among workers, so that each shard is worked on by at most one of them at a time – as long as work ends soon after its context –, from where the
 // last one stopped.
 //
 // # The model

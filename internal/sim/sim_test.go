@@ -44,8 +44,13 @@ func TestSeeds(t *testing.T) {
 			t.Errorf("seed %d: %v\nreplay: make sim SEED=%d", r.Seed, r.Failure, r.Seed)
 		}
 	}
-	if table, lacking := sim.Coverage(results); *seeds >= enough {
-		fmt.Print(table)
+	steps := 0
+	for _, r := range results {
+		steps += r.Steps
+	}
+	table, lacking := sim.Coverage(results)
+	fmt.Printf("%d worlds, %d steps; in how many of them each thing came up:\n%s", len(results), steps, table)
+	if *seeds >= enough {
 		for _, what := range lacking {
 			t.Errorf("%s came up in less than 1 %% of seeds", what)
 		}

@@ -82,4 +82,23 @@ func migrate(cfg *consumer.Config, oldest time.Time) {
 	cfg.Start = checkpoint.AtTime(oldest.Add(-5 * time.Minute))
 }
 
-var _, _ = tableMadeBeforehand, migrate
+func operate(ctx context.Context, leases lease.Store, source consumer.Source) error {
+	operator := lease.Operator{Store: leases, App: "orders-index"}
+	application, err := operator.Describe(ctx) // workers and shards, who has what, and what is asked
+	if err != nil {
+		return err
+	}
+	if err := operator.Pause(ctx, application.Shards[0].Shard); err != nil { // PauseAll: all of them
+		return err
+	}
+	if err := operator.Resume(ctx, application.Shards[0].Shard); err != nil {
+		return err
+	}
+	// Everything that the stream still holds is processed again, in a new generation.
+	if _, err := operator.Reset(ctx, lease.Reset{All: true, Held: consumer.Held(source)}); err != nil {
+		return err
+	}
+	return operator.Drain(ctx, "orders-1") // it goes on without shards, until Undrain
+}
+
+var _, _, _ = tableMadeBeforehand, migrate, operate
