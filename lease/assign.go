@@ -101,7 +101,9 @@ func quotas(held []int, shards int) []int {
 	for m := range bySize {
 		bySize[m] = m
 	}
-	slices.SortFunc(bySize, func(a, b int) int { return cmp.Or(cmp.Compare(max(held[b], floor), max(held[a], floor)), cmp.Compare(a, b)) })
+	slices.SortFunc(bySize, func(a, b int) int {
+		return cmp.Or(cmp.Compare(max(held[b], floor), max(held[a], floor)), cmp.Compare(a, b))
+	})
 	quota := make([]int, len(held))
 	for i, m := range bySize {
 		quota[m] = floor

@@ -171,7 +171,7 @@ func (a *audit) resolved(p *process, id string, r leaseRow, asking []asked) {
 func (a *audit) confirmed(p *process, id string, r leaseRow) {
 	t := a.lease(id).epochs[r.Epoch]
 	s := a.sessions[r.Owner]
-	if t == nil || s == nil || s.p != p || t.session != r.Owner || !s.valid() || p.stopped || p.unsure || p.asking > 0 || a.buried(r.Owner) {
+	if t == nil || s == nil || s.p != p || t.session != r.Owner || !s.valid() || p.stopped || p.unsure || p.asking > 0 || a.w.now < p.doubts || a.buried(r.Owner) {
 		return
 	}
 	t.confirmed = true

@@ -106,6 +106,9 @@ func (l link) History(ctx context.Context, _ []string) (string, error) {
 	err := l.ask(ctx, "history", noReads, func() { history = l.p.w.store.history })
 	l.p.asking--
 	l.p.unsure = err != nil
+	if err != nil {
+		l.p.doubts = l.p.w.now + l.p.w.timing.Expiry
+	}
 	return history, err
 }
 

@@ -16,11 +16,12 @@ type process struct {
 	dice  *rand.Rand
 	tasks []*task
 
-	paused   bool     // by SIGSTOP, or with its machine
-	deferred []func() // timers that fired meanwhile
-	running  bool     // in schedule
-	asking   int      // questions for the store's history that have no answer yet: until then nothing is begun
-	unsure   bool     // the last one failed
+	paused   bool          // by SIGSTOP, or with its machine
+	deferred []func()      // timers that fired meanwhile
+	running  bool          // in schedule
+	asking   int           // questions for the store's history that have no answer yet: until then nothing is begun
+	unsure   bool          // the last one failed
+	doubts   time.Duration // until then a heartbeat that was acknowledged may not count, for such a question failed
 	dead     bool
 
 	stop    func() // asks it to stop

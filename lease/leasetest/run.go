@@ -92,6 +92,9 @@ func (s Suite) Run(t *testing.T) {
 	}
 	t.Run("faults", func(t *testing.T) {
 		f := s.Faulty(t)
+		if !slices.ContainsFunc(f.Line.Faults(), func(known Fault) bool { return known != None }) {
+			t.Error("Faulty.Line knows no fault, so nothing would be tested: leave Faulty nil, or have Faults name what Set can do")
+		}
 		for _, p := range faultPromises {
 			if slices.Contains(f.Line.Faults(), p.fault) {
 				t.Run(p.name, func(t *testing.T) { p.runFaulty(t, f) })

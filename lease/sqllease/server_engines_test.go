@@ -120,6 +120,7 @@ func within(t *testing.T, limit time.Duration) context.Context {
 }
 
 func TestStoreConformsOnPostgreSQL(t *testing.T) {
+	t.Parallel()
 	pool := func(driver string, parameters ...string) func(t *testing.T) *sql.DB {
 		return func(t *testing.T) *sql.DB { return openServer(t, driver, serverURL(t, parameters...)) }
 	}
