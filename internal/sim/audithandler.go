@@ -115,7 +115,7 @@ func (a *audit) exited(p *process) {
 // wantedBack is called when a shard is to be given up: to spread the load, not before the settle delay.
 func (a *audit) wantedBack(j *job) {
 	w := a.w
-	if w.operator.busy || j.p.stopped || w.timing.Watchdog > 0 {
+	if w.operator.busy || j.p.stopped || w.timing.Watchdog > 0 || a.leases[j.l.Shard().ID].row.wanted() { // what a killed operator asked stays asked
 		return
 	}
 	if had := j.p.mono() - j.begun; had < w.timing.Settle {
