@@ -50,6 +50,7 @@ type desk struct {
 	poll    time.Duration
 	app     appRow
 	seen    map[string]*seen // sessions, and how long each has stood still, in this history
+	found   map[string]bool  // keys of shards' rows that a listing had: a later one may leave out what was written a moment ago
 	history string
 }
 
@@ -65,7 +66,7 @@ func (o Operator) open(ctx context.Context) (*desk, error) {
 	d := &desk{
 		req: requests{o.Store, operatorRequest, c, nil}, clock: c, keys: keys{app: o.App},
 		expiry: cmp.Or(o.Expiry, 10*time.Second), poll: cmp.Or(o.Poll, 500*time.Millisecond),
-		seen: make(map[string]*seen),
+		seen: make(map[string]*seen), found: make(map[string]bool),
 	}
 	if err := d.readApp(ctx); err != nil {
 		return nil, err
@@ -199,8 +200,9 @@ func (d *desk) shards(ctx context.Context, ids ...string) (rows map[string]shard
 			if err != nil {
 				return nil, nil, err
 			}
-			names = append(names, row.Key)
+			d.found[row.Key] = true
 		}
+		names = slices.Sorted(maps.Keys(d.found))
 	}
 	found, err := d.req.get(ctx, names...)
 	if err != nil {
