@@ -18,9 +18,8 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 	}
 	if len(shards) == 0 {
 		if err := d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
-			was := r.Paused
 			r.Paused = true
-			return r, !was, nil
+			return r, true, nil // also if it is: a resume that was given up may be on its way yet, and must find another version
 		}); err != nil {
 			return err
 		}
@@ -34,7 +33,8 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 			if r.version == 0 {
 				return r, false, errNoRow(id)
 			}
-			return asking(r, request{Do: askPause})
+			next, _, err := asking(r, request{Do: askPause})
+			return next, true, err // as above
 		}); err != nil {
 			return err
 		}
@@ -70,7 +70,8 @@ func (o Operator) Resume(ctx context.Context, shards ...string) (err error) {
 				missing = errors.Join(missing, errNoRow(id))
 				return r, false, nil
 			}
-			return answered(r, request{Do: askPause})
+			next, _, err := answered(r, request{Do: askPause})
+			return next, true, err // as in Pause
 		}); err != nil {
 			return errors.Join(err, missing)
 		}
@@ -79,9 +80,8 @@ func (o Operator) Resume(ctx context.Context, shards ...string) (err error) {
 		return missing
 	}
 	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
-		was := r.Paused
 		r.Paused = false
-		return r, was, nil
+		return r, true, nil // as in Pause
 	})
 }
 
@@ -140,10 +140,7 @@ func (d *desk) drain(ctx context.Context, worker string, yes bool) (sessions []s
 			if err != nil {
 				return false, refusal(err)
 			}
-			if r.Drain == yes {
-				return true, nil
-			}
-			r.Drain = yes
+			r.Drain = yes // written also if it is so, as in Pause
 			err = d.req.put(ctx, r.listed(r.encode()))[0]
 			return err == nil, err
 		}); err != nil {
