@@ -26,7 +26,8 @@ func (o Operator) Pause(ctx context.Context, shards ...string) (err error) {
 			if r.version == 0 {
 				return r, false, errNoRow(id)
 			}
-			return asking(r, request{Do: askPause})
+			next, _, err := asking(r, request{Do: askPause})
+			return next, true, err // as in pauseApp
 		}); err != nil {
 			return err
 		}
@@ -75,9 +76,8 @@ func (o Operator) ResumeAll(ctx context.Context) (err error) {
 
 func (d *desk) pauseApp(ctx context.Context, yes bool) error {
 	return d.updateApp(ctx, func(r appRow) (appRow, bool, error) {
-		was := r.Paused
 		r.Paused = yes
-		return r, was != yes, nil
+		return r, true, nil // also if it is so: the opposite that was given up may be on its way yet, and must find another version
 	})
 }
 
@@ -99,7 +99,8 @@ func (o Operator) Resume(ctx context.Context, shards ...string) (err error) {
 				missing = errors.Join(missing, errNoRow(id))
 				return r, false, nil
 			}
-			return answered(r, request{Do: askPause})
+			next, _, err := answered(r, request{Do: askPause})
+			return next, true, err // as in pauseApp
 		}); err != nil {
 			return errors.Join(err, missing)
 		}
@@ -162,10 +163,7 @@ func (d *desk) drain(ctx context.Context, worker string, yes bool) (sessions []s
 			if err != nil {
 				return false, refusal(err)
 			}
-			if r.Drain == yes {
-				return true, nil
-			}
-			r.Drain = yes
+			r.Drain = yes // written also if it is so, as in pauseApp
 			err = d.req.put(ctx, r.listed(r.encode()))[0]
 			return err == nil, err
 		}); err != nil {

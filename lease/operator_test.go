@@ -86,6 +86,54 @@ func TestAnApplicationThatIsPausedRests(t *testing.T) {
 	})
 }
 
+// What an operator gave up may be applied later, but not after the opposite was answered.
+func TestWhatWasTakenBackDoesNotComeLate(t *testing.T) {
+	for name, c := range map[string]struct {
+		do, undo func(ctx context.Context, o lease.Operator) error
+	}{
+		"the application": {
+			func(ctx context.Context, o lease.Operator) error { return o.Pause(ctx) },
+			func(ctx context.Context, o lease.Operator) error { return o.Resume(ctx) },
+		},
+		"a shard": {
+			func(ctx context.Context, o lease.Operator) error { return o.Pause(ctx, "a") },
+			func(ctx context.Context, o lease.Operator) error { return o.Resume(ctx, "a") },
+		},
+		"a worker": {
+			func(ctx context.Context, o lease.Operator) error { return o.Drain(ctx, "worker1") },
+			func(ctx context.Context, o lease.Operator) error { return o.Undrain(ctx, "worker1") },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, "a")
+				defer f.close()
+				w := f.join()
+				f.until("work on a", func() bool { return len(w.shards()) == 1 })
+				o, wire := f.operator()
+				wire.next(func(string, lease.Row) fault {
+					wire.failing = errFailed // from here on
+					return delayed
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if err := c.do(ctx, o); err == nil {
+					t.Fatal("it was done although nothing was answered")
+				}
+				again, _ := f.operator()
+				if err := c.undo(t.Context(), again); err != nil {
+					t.Fatal(err)
+				}
+				wire.land()
+				f.watch(10 * time.Second)
+				if got := w.shards(); len(got) != 1 {
+					t.Errorf("works on %v, and on a before", got)
+				}
+			})
+		})
+	}
+}
+
 // A take that was judged before the application was paused, and comes late, does not outlive the answer.
 func TestNothingIsTakenAfterAPauseHasReturned(t *testing.T) {
 	for lead := range 24 {

@@ -152,7 +152,9 @@ func TestAResetSeesThroughWhatAListingLeavesOut(t *testing.T) {
 						return strings.HasSuffix(key, "/b") && len(f.store.lease("b").Request) > len("null")
 					}
 				})
-				if err := f.during("reset", func(ctx context.Context) error { return errOf(o.Reset(ctx, lease.Reset{Shards: shards, All: shards == nil})) }); err != nil {
+				if err := f.during("reset", func(ctx context.Context) error {
+					return errOf(o.Reset(ctx, lease.Reset{Shards: shards, All: shards == nil}))
+				}); err != nil {
 					t.Fatal(err)
 				}
 				for _, id := range []string{"a", "b"} {
