@@ -93,12 +93,13 @@ func (m *member) removeAll(ctx context.Context, rows []Row, ids []string) error 
 // prunable is the shards that look finished, as many as one call writes: the service does not list them, and, asked for that very shard, does not know it.
 func (m *member) prunable(listed map[string]bool) []string {
 	m.mu.Lock()
+	heirs := m.view.heirs()
 	var ids []string
 	for id, k := range m.view.shards {
 		if listed[id] {
 			continue
 		}
-		children := m.view.childrenOf(k.row)
+		children := m.view.childrenOf(k.row, heirs)
 		if (spent(k.row, children) || revenant(k.row, children)) && !m.busy(id) {
 			ids = append(ids, id)
 		}
@@ -110,22 +111,28 @@ func (m *member) prunable(listed map[string]bool) []string {
 }
 
 // childrenOf is the rows of the children of a shard: those that it names, and those that name it.
-func (v *view) childrenOf(r shardRow) []shardRow {
+func (v *view) childrenOf(r shardRow, heirs map[string][]string) []shardRow {
 	var children []shardRow
-	for _, id := range v.offspring(r) {
+	for _, id := range offspring(r, heirs) {
 		row, _ := v.shard(id)
 		children = append(children, row)
 	}
 	return children
 }
 
-func (v *view) offspring(r shardRow) []string {
-	ids := slices.Clone(r.Children)
+// heirs is the shards that name each shard as a parent.
+func (v *view) heirs() map[string][]string {
+	heirs := make(map[string][]string)
 	for id, k := range v.shards {
-		if slices.Contains(k.row.Parents, r.ID) && !slices.Contains(ids, id) {
-			ids = append(ids, id)
+		for _, parent := range k.row.Parents {
+			heirs[parent] = append(heirs[parent], id)
 		}
 	}
+	return heirs
+}
+
+func offspring(r shardRow, heirs map[string][]string) []string {
+	ids := union(r.Children, heirs[r.ID])
 	slices.Sort(ids)
 	return ids
 }
@@ -133,11 +140,12 @@ func (v *view) offspring(r shardRow) []string {
 func (m *member) withChildren(ids []string) map[string]bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	heirs := m.view.heirs()
 	all := make(map[string]bool)
 	for _, id := range ids {
 		all[id] = true
 		r, _ := m.view.shard(id)
-		for _, child := range m.view.offspring(r) {
+		for _, child := range offspring(r, heirs) {
 			all[child] = true
 		}
 	}
@@ -149,7 +157,7 @@ func (m *member) children(r shardRow, found map[string]shardRow) ([]shardRow, bo
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var rows []shardRow
-	for _, id := range m.view.offspring(r) {
+	for _, id := range offspring(r, m.view.heirs()) {
 		child, readable := found[id]
 		if !readable {
 			return nil, false
