@@ -69,7 +69,7 @@ func TestGate(t *testing.T) {
 // caught is the first seed that notices a fault, nil if none does.
 func caught(f planted.Fault) (first *sim.Result) {
 	planted.Plant(f)
-	for r := range run(1, patience) {
+	for r := range run(1, patience, true) {
 		if r.Failure != nil && (first == nil || r.Seed < first.Seed) {
 			first = &r
 		}

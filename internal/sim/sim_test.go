@@ -38,7 +38,7 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	results := make(map[uint64]sim.Result)
-	for r := range run(*from, *seeds) {
+	for r := range run(*from, *seeds, false) {
 		results[r.Seed] = r
 		if r.Failure != nil {
 			t.Errorf("seed %d: %v\nreplay: make sim SEED=%d", r.Seed, r.Failure, r.Seed)
@@ -84,7 +84,7 @@ func differ(a, b []byte) string {
 }
 
 // run runs worlds on all processors and yields their results until one has failed, or the caller has enough.
-func run(from uint64, n int) func(func(sim.Result) bool) {
+func run(from uint64, n int, untilFailure bool) func(func(sim.Result) bool) {
 	return func(yield func(sim.Result) bool) {
 		var next atomic.Uint64
 		var over atomic.Bool
@@ -98,7 +98,7 @@ func run(from uint64, n int) func(func(sim.Result) bool) {
 						return
 					}
 					r := sim.Run(s, nil)
-					if r.Failure != nil {
+					if untilFailure && r.Failure != nil {
 						over.Store(true)
 					}
 					results <- r
