@@ -23,6 +23,6 @@
 // # Stores
 //
 // Every rule of the protocol is in this package; a [Store] keeps opaque versioned rows and compares versions. Package memlease keeps them in
-// memory, ddblease in a DynamoDB table, sqllease in SQLite, redislease in Redis. One that may
+// memory, ddblease in a DynamoDB table, sqllease in PostgreSQL or SQLite, redislease in Redis. One that may
 // forget what it acknowledged says so as a [Historian]: then nothing is taken until whoever had something before has stopped.
 package lease
