@@ -278,7 +278,7 @@ func (m *member) fetchSessions(ctx context.Context, sessions []string, others ..
 
 // parent judges a parent of child by its row, which was read as evidence. A child with a position was begun when the parent had ended, whose row was removed since.
 func (m *member) parent(child, r shardRow) parent {
-	p := parent{epoch: r.Epoch}
+	p := parent{epoch: r.Epoch, generation: r.Generation}
 	switch {
 	case r.version == 0 && (!child.Position.IsZero() || m.gone.gone(r.ID)):
 		p.state = parentGone

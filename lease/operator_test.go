@@ -92,8 +92,8 @@ func TestWhatWasTakenBackDoesNotComeLate(t *testing.T) {
 		do, undo func(ctx context.Context, o lease.Operator) error
 	}{
 		"the application": {
-			func(ctx context.Context, o lease.Operator) error { return o.Pause(ctx) },
-			func(ctx context.Context, o lease.Operator) error { return o.Resume(ctx) },
+			func(ctx context.Context, o lease.Operator) error { return o.PauseAll(ctx) },
+			func(ctx context.Context, o lease.Operator) error { return o.ResumeAll(ctx) },
 		},
 		"a shard": {
 			func(ctx context.Context, o lease.Operator) error { return o.Pause(ctx, "a") },

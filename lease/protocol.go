@@ -62,8 +62,9 @@ const (
 
 // parent is the evidence about one parent.
 type parent struct {
-	state lineage
-	epoch uint64
+	state      lineage
+	epoch      uint64
+	generation uint64
 }
 
 // evidence is what a take rests on, all of it from consistent reads sent after the read of the row that is taken.
@@ -74,6 +75,12 @@ type evidence struct {
 	running bool              // the taker's process still runs work on the shard, of whatever session
 	history string            // of the store, if it tells
 	reset   uint64            // the highest generation of its parents
+}
+
+// comesUp tells whether a shard came up while all are being reset, and a parent that has ended has yet to be read again: its row was made in the new generation, as if it had been reset, and nobody asks
+// for it.
+func (e evidence) comesUp(r shardRow, p parent) bool {
+	return e.app.Reset != nil && r.Epoch == 0 && r.Generation == e.app.Reset.Generation && p.state == parentEnded && p.generation < r.Generation
 }
 
 // verdict says why a row is not taken; "" is that it is.
@@ -119,7 +126,7 @@ func take(r shardRow, session, incarnation string, e evidence) (shardRow, verdic
 		if i > 0 && planted.Is(planted.OneParent) {
 			continue
 		}
-		if p.state != parentEnded && p.state != parentGone {
+		if p.state != parentEnded && p.state != parentGone || e.comesUp(r, p) {
 			return r, parentsFirst
 		}
 		if !planted.Is(planted.ParentEpoch) {

@@ -110,7 +110,7 @@ func owned() (shardRow, evidence) {
 	}
 	return r, evidence{
 		app: appRow{head: head{version: 1}, Incarnation: "one"}, owner: ownerDead,
-		parents: map[string]parent{"p": {parentEnded, 2}, "q": {parentGone, 0}},
+		parents: map[string]parent{"p": {state: parentEnded, epoch: 2}, "q": {state: parentGone, epoch: 0}},
 	}
 }
 
@@ -125,7 +125,7 @@ func TestTakeStartsFromThePositionThatItWrites(t *testing.T) {
 func TestEpochsRiseAboveTheRowItsParentsAndTheFloor(t *testing.T) {
 	for name, change := range map[string]func(*shardRow, *evidence){
 		"own":      func(r *shardRow, _ *evidence) { r.Epoch = 70 },
-		"a parent": func(_ *shardRow, e *evidence) { e.parents["p"] = parent{parentEnded, 70} },
+		"a parent": func(_ *shardRow, e *evidence) { e.parents["p"] = parent{state: parentEnded, epoch: 70} },
 		"floor":    func(_ *shardRow, e *evidence) { e.app.Floor = 70 },
 	} {
 		r, e := owned()
@@ -146,7 +146,7 @@ func TestNothingIsTakenWithoutItsEvidence(t *testing.T) {
 		isPaused:     func(_ *shardRow, e *evidence) { e.app.Paused = true },
 		forgetful:    func(_ *shardRow, e *evidence) { e.history = "another" },
 		ownerLives:   func(_ *shardRow, e *evidence) { e.owner = ownerAlive },
-		parentsFirst: func(_ *shardRow, e *evidence) { e.parents["q"] = parent{parentOpen, 1} },
+		parentsFirst: func(_ *shardRow, e *evidence) { e.parents["q"] = parent{state: parentOpen, epoch: 1} },
 	} {
 		r, e := owned()
 		change(&r, &e)
@@ -160,7 +160,11 @@ func TestNothingIsTakenWithoutItsEvidence(t *testing.T) {
 		"the application was not":            func(_ *shardRow, e *evidence) { e.app = appRow{} },
 		"nobody can read what is asked":      func(r *shardRow, _ *evidence) { r.Request = []byte(`7`) },
 		"the store does not tell any longer": func(_ *shardRow, e *evidence) { e.app.History = "one" },
-		"a parent may still exist":           func(_ *shardRow, e *evidence) { e.parents["q"] = parent{} },
+		"it came up in a reset that has not come to its parent": func(r *shardRow, e *evidence) {
+			r.Owner, r.Epoch, r.Generation, e.app.Reset = "", 0, 7, &resetting{Generation: 7}
+			e.parents["p"] = parent{state: parentEnded, epoch: 1, generation: 6}
+		},
+		"a parent may still exist": func(_ *shardRow, e *evidence) { e.parents["q"] = parent{} },
 	} {
 		r, e := owned()
 		change(&r, &e)

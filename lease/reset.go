@@ -149,7 +149,7 @@ func (d *desk) reset(ctx context.Context, what Reset, generation uint64, rows ma
 	var order []string
 	for asked := map[string]bool{}; ; {
 		var err error
-		if order, err = what.order(ctx, rows); err != nil {
+		if order, err = what.order(ctx, rows, askedFor(rows, generation)...); err != nil {
 			return err
 		}
 		news := slices.DeleteFunc(slices.Clone(order), func(id string) bool {
@@ -219,10 +219,21 @@ func remembered(held func(context.Context, string) (bool, error)) func(context.C
 	}
 }
 
-// order is the shards that are reset, each after all its descendants.
-func (what Reset) order(ctx context.Context, rows map[string]shardRow) ([]string, error) {
-	roots := slices.Clone(what.Shards)
-	if len(roots) == 0 {
+// askedFor is the shards of which a reset to a generation has been asked: it must come to their end, also when the row of what they descend from is removed meanwhile.
+func askedFor(rows map[string]shardRow, generation uint64) []string {
+	var ids []string
+	for id, r := range rows {
+		if q, err := r.asked(); err == nil && q.Do == askReset && q.Generation == generation {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// order is the shards that are reset, and others, each after all its descendants.
+func (what Reset) order(ctx context.Context, rows map[string]shardRow, others ...string) ([]string, error) {
+	roots := slices.Concat(what.Shards, others)
+	if len(what.Shards) == 0 {
 		roots = slices.Collect(maps.Keys(rows))
 	}
 	slices.Sort(roots)

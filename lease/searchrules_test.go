@@ -278,7 +278,7 @@ type takeAsked struct {
 func (r *rules) takes(q takeAsked) wAnswer {
 	return asked(r, &r.known.takes, q, func() wAnswer {
 		e := evidence{app: appRow{head: head{version: 1}, Incarnation: searchApp}, owner: q.owner, running: q.running}
-		p := parent{parentOpen, uint64(q.parent.epoch)}
+		p := parent{state: parentOpen, epoch: uint64(q.parent.epoch)}
 		if q.parent.state == isEnded {
 			p.state = parentEnded
 		}

@@ -30,8 +30,9 @@ type leaseAudit struct {
 	row      leaseRow
 	maxEpoch uint64
 	epochs   map[uint64]*tenure
-	done     int // records handled without a gap, in this generation
-	begun    int // likewise begun
+	done     int           // records handled without a gap, in this generation
+	begun    int           // likewise begun
+	moved    time.Duration // when done rose last
 	running  map[*process]*call
 }
 

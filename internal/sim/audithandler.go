@@ -79,6 +79,7 @@ func (a *audit) handled(j *job, c *call, done bool) {
 	}
 	if done && c.ordinal == la.done && j.l.Generation() == la.row.Generation {
 		la.done++
+		la.moved = a.w.now
 	}
 }
 

@@ -56,10 +56,11 @@ func (o *operator) act() {
 func (o *operator) errand() errand {
 	w := o.w
 	some := o.shards()
+	pick := w.dice.IntN(5)
 	if len(some) == 0 {
-		some = []string{"none"} // which is refused
+		pick = 1
 	}
-	switch w.dice.IntN(5) {
+	switch pick {
 	case 0:
 		return errand{"pause shards",
 			func(ctx context.Context, op lease.Operator) error { return op.Pause(ctx, some...) },
