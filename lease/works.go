@@ -19,6 +19,7 @@ func (m *member) begin(ctx context.Context, row shardRow, history string) {
 	l := newLease(row, m.s, m.keys, m.cfg.ByWeight, m.learned, end)
 	k := &work{lease: l, began: m.clock.mono()}
 	m.works[row.ID] = k
+	delete(m.view.unwanted, row.ID) // that was another tenure's
 	if m.stopped() {
 		l.drain("")
 	}

@@ -48,7 +48,6 @@ var wanted = []string{
 	"handler that was left behind",
 	"kill",
 	"kill in quiet",
-	"killer that was too late",
 	"late heartbeat or kill that landed",
 	"late join that landed",
 	"late release that landed",

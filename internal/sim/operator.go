@@ -144,6 +144,7 @@ func (o *operator) start(e errand, end bool) *process {
 				_ = p.Wait(ctx, w.timing.Poll)
 			}
 		}
+		_ = p.Wait(ctx, 3*w.timing.Poll) // workers may yet act on what they read of it
 		o.busy = false
 	})
 	p.schedule()
