@@ -41,7 +41,7 @@ lint: tools
 test: engines test-unit sim faults test-localstack test-engines ## every test: the unit tests, the simulator and the faults planted for it, then the others on LocalStack and on its bare engines
 
 .PHONY: test-unit
-test-unit: ## the tests that need Go alone, in seconds
+test-unit: ## the tests that need Go alone, in some five minutes
 	go test $(race) -timeout 8m ./...
 	$(if $(race),go test -timeout 8m -run '^TestSearch' ./lease) # left out under the race detector
 
