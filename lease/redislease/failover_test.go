@@ -158,6 +158,13 @@ func TestAPlannedFailOverChangesTheHistoryToo(t *testing.T) {
 	put(t, s, row("a/row", 0))
 	before := history(t, s)
 	c := dial(t, p.master.URL)
+	until(t, "the master knows that the replica is in step", func(ctx context.Context) error {
+		info, err := c.Info(ctx, "replication").Result()
+		if err == nil && !strings.Contains(field(info, "slave0"), "state=online") { // its first word of how far it has come is not in
+			err = errors.New(info)
+		}
+		return err
+	})
 	if err := c.Do(t.Context(), "failover", "to", "127.0.0.1", strings.TrimPrefix(p.replica.Addr, "127.0.0.1:")).Err(); err != nil {
 		t.Fatal(err)
 	}
