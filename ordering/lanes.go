@@ -74,13 +74,12 @@ func (l *Lanes) Add(key string) uint64 {
 	return o
 }
 
-// lane is the lane of a key. Records of one key often come in a row.
+// lane is the lane of a key. Records of one key often come in a row; that the last one may be done, and its lane another key's by now, does no harm.
 func (l *Lanes) lane(key string) (i int32, there bool) {
 	if l.high > l.low {
-		if e := l.at(l.high - 1); e.state != done {
-			if k := &l.lanes[e.lane]; k.keyed && k.key == key {
-				return e.lane, true
-			}
+		i = l.at(l.high - 1).lane
+		if k := &l.lanes[i]; k.keyed && k.key == key {
+			return i, true
 		}
 	}
 	i, there = l.byKey[key]
