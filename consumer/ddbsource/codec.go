@@ -23,7 +23,8 @@ const version = 1
 //
 //	{"version":1,"eventName":"INSERT","dynamodb":{"Keys":{"id":{"S":"a"}},"NewImage":{"id":{"S":"a"},"total":{"N":"1.50"}},"SequenceNumber":"111"}}
 //
-// Nothing is lost: numbers are texts as the service writes them, bytes are base64, and what is absent is told from what is empty. Equal records have equal bytes, up to the order of
+// Nothing is lost: numbers are texts as the service writes them, bytes are base64, what is absent is told from what is empty, and an
+// attribute to which the endpoint gave no type is null. Equal records have equal bytes, up to the order of
 // the elements of a set, which is kept. It is a stored format: every later version of Decode reads it. The error names shard and position; it is of a record of another
 // source, or of one with an attribute of a type that is not known.
 func (s *Source) Encode(r consumer.Record) ([]byte, error) {

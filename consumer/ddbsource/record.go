@@ -41,8 +41,8 @@ func (sh *shard) fill(to *consumer.Record, r *types.Record) (err error) {
 }
 
 // keyText is the item's key as a record's Key: DynamoDB's own JSON without white space, the attributes in the order of their names as bytes, such as
-// {"id":{"S":"a"},"n":{"N":"1.5"}}. Numbers are as the service writes them, bytes are base64. In strings only quotes, backslashes and control
-// characters are escaped, the last as \u00XX. Positions and marks of keys are stored under it, so it never changes.
+// {"id":{"S":"a"},"n":{"N":"1.5"}}. Numbers are as the service writes them, which is one text for a number however it was put; bytes are base64. In strings only
+// quotes, backslashes and control characters are escaped, the last as \u00XX. Positions and marks of keys are stored under it, so it never changes.
 func keyText(keys map[string]types.AttributeValue) (string, error) {
 	for name, v := range keys {
 		switch v.(type) {
