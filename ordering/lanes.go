@@ -3,10 +3,15 @@ package ordering
 import (
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 )
 
-// Lanes are the records of one shard that are not done, or lie behind one that is not. The zero value is empty and ready for use.
+// maxLen is how many records Lanes can hold, far more than fit in the memory that a caller should give them: numbers of lanes and distances in a lane stay in 32 bits.
+const maxLen = 1 << 30
+
+// Lanes are the records of one shard that are not done, or lie behind one that is not. The zero value is empty and ready for use. It bounds nothing itself: its user adds no
+// more while [Lanes.Len] is too high, and beyond 2³⁰ it panics. It is not safe for concurrent use.
 type Lanes struct {
 	ring      []entry // of the ordinals from low to below high, each at its remainder; the length is a power of two
 	low, high uint64
@@ -126,11 +131,18 @@ func (l *Lanes) append(e entry) uint64 {
 }
 
 func (l *Lanes) grow() {
-	ring := make([]entry, max(64, 2*len(l.ring)))
+	ring := make([]entry, grown(len(l.ring)))
 	for o := l.low; o < l.high; o++ {
 		ring[o&uint64(len(ring)-1)] = *l.at(o)
 	}
 	l.ring = ring
+}
+
+func grown(n int) int {
+	if n >= maxLen {
+		panic("ordering: more than 2³⁰ records lie from the watermark on")
+	}
+	return max(64, 2*n)
 }
 
 func (l *Lanes) at(o uint64) *entry { return &l.ring[o&uint64(len(l.ring)-1)] }
@@ -213,19 +225,19 @@ func (l *Lanes) Done(o uint64) {
 	l.advance()
 }
 
-// Back says that a record that was taken is to be taken again, and nothing of its lane before the instant until, by any clock of the caller's; 0 is at once. limit is the most records
-// of a call that it may then be part of, at least 1.
+// Back says that a record that was taken is to be taken again, and nothing of its lane before the instant until, by any clock of the caller's that is above 0; 0 is at once.
+// limit is the most records of a call that it may then be part of; below 1 it is 1.
 func (l *Lanes) Back(o uint64, until int64, limit int) {
 	e := l.taken(o)
 	e.state = waiting
-	e.limit = uint32(max(1, limit))
+	e.limit = uint32(min(max(1, limit), math.MaxInt32))
 	k := &l.lanes[e.lane]
 	k.out--
 	k.until = max(k.until, until)
 	l.rest(e.lane)
 }
 
-// Return says that a record was taken and not handled: it is as if it had not been.
+// Return says that a record was taken and not handled: it is as if it had not been, but that its lane is behind the others that are ready.
 func (l *Lanes) Return(o uint64) {
 	e := l.taken(o)
 	e.state = waiting
@@ -336,8 +348,13 @@ func (l *Lanes) Len() int { return int(l.high - l.low) }
 // Unfinished is how many records are not done.
 func (l *Lanes) Unfinished() int { return l.Len() - l.above }
 
-// Key is by which lane a record of [Lanes.Add] that is not done waits.
-func (l *Lanes) Key(o uint64) string { return l.lanes[l.at(o).lane].key }
+// Key is that of a record of [Lanes.Add] that is not done.
+func (l *Lanes) Key(o uint64) string {
+	if o < l.low || o >= l.high || l.at(o).state == done {
+		panic(fmt.Sprintf("ordering: record %d is done, or was never added", o))
+	}
+	return l.lanes[l.at(o).lane].key
+}
 
 // Above gives what is done above the watermark, rising and counted from the watermark: 1 is the record behind it.
 func (l *Lanes) Above() iter.Seq[int] {
