@@ -95,7 +95,7 @@ func (r *runner) giveUp(ctx context.Context, d *dispatcher, reason Reason) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
 	defer cancel()
-	err := r.lease.Release(ctx, watermark)
+	err := r.lease.Release(ctx, watermark, checkpoint.Ahead{})
 	if err != nil {
 		r.failed(err)
 	} else {
@@ -208,7 +208,7 @@ func (r *runner) retrying(rec Record, fails int, wait time.Duration, err error) 
 
 // write stores p. It gives false when nothing more can be stored in this epoch.
 func (r *runner) write(ctx context.Context, p checkpoint.Position, records int) bool {
-	if err := r.lease.Checkpoint(ctx, p); err != nil {
+	if err := r.lease.Checkpoint(ctx, p, checkpoint.Ahead{}); err != nil {
 		if ctx.Err() == nil {
 			r.failed(err)
 		}
