@@ -12,6 +12,7 @@ import (
 )
 
 func TestStoreConforms(t *testing.T) {
+	t.Parallel()
 	t.Run("one pool", func(t *testing.T) {
 		t.Parallel()
 		letterstest.Run(t, func(t *testing.T) deadletter.Store { s, _ := newStore(t, newFile(t)); return s })

@@ -82,6 +82,7 @@ func onServer(t *testing.T, db *sql.DB, table string) *sqlletters.Store {
 }
 
 func TestStoreConformsOnPostgreSQL(t *testing.T) {
+	t.Parallel()
 	t.Run("one pool", func(t *testing.T) {
 		t.Parallel()
 		table := newTable(t)
