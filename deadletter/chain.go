@@ -1,0 +1,26 @@
+package deadletter
+
+// maxChain bounds a chain, since an error may wrap itself.
+const maxChain = 64
+
+// Chain is what a [Letter] and a [Failure] keep of an error: the texts of err and of what it wraps, from the outermost to the root, 64 at most. Those of an error that wraps
+// several come one after the other. It is nil for nil.
+func Chain(err error) (texts []string) {
+	add := func(error) {}
+	add = func(err error) {
+		if err == nil || len(texts) == maxChain {
+			return
+		}
+		texts = append(texts, err.Error())
+		switch e := err.(type) { //nolint:errorlint // the chain itself is walked
+		case interface{ Unwrap() error }:
+			add(e.Unwrap())
+		case interface{ Unwrap() []error }:
+			for _, inner := range e.Unwrap() {
+				add(inner)
+			}
+		}
+	}
+	add(err)
+	return texts
+}
