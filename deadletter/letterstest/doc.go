@@ -1,0 +1,2 @@
+// Package letterstest is the conformance suite of stores of dead letters.
+package letterstest
