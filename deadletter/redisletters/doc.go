@@ -49,7 +49,7 @@
 // For a user of Redis 7, with the default prefix:
 //
 //	ACL SETUSER runnel on >secret ~runnel:letters:* -@all +eval +evalsha +get +set +del +unlink +incrby +time \
-//	  +hget +hset +hdel +hlen +hmget +zadd +zrem +zcard +zscore +zrangebyscore +zrangebylex +multi +exec +info
+//	  +hget +hset +hdel +hlen +hmget +zadd +zrem +zcard +zscore +zrangebyscore +zrangebylex +info
 //
 // A client of a cluster needs +cluster|slots and +command too, and [Config].Replicas +wait.
 //

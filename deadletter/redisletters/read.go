@@ -38,7 +38,7 @@ func (s *Store) Parked(ctx context.Context, of deadletter.Scope) iter.Seq2[deadl
 // parkings reads about keys that are parked. One that was freed meanwhile is left out.
 func (s *Store) parkings(ctx context.Context, of deadletter.Scope, keys []string) (ps []deadletter.Parking, err error) {
 	n := s.names(of)
-	pipe := s.client.TxPipeline() // of one instant, so that no key is parked and has no letters
+	pipe := s.client.Pipeline()
 	since := pipe.HMGet(ctx, n.since(), keys...)
 	counts := make([]*redis.IntCmd, len(keys))
 	for i, key := range keys {
@@ -50,7 +50,7 @@ func (s *Store) parkings(ctx context.Context, of deadletter.Scope, keys []string
 	}
 	for i, at := range since.Val() {
 		text, parked := at.(string)
-		if !parked {
+		if !parked || counts[i].Val() == 0 { // it was freed before the first answer, or between the two
 			continue
 		}
 		µs, err := strconv.ParseInt(text, 10, 64)

@@ -37,7 +37,9 @@ func TestALetterWaitsForReplicas(t *testing.T) {
 	replica := node(t, "replicaof", strings.Replace(master.Addr, ":", " ", 1))
 	standby := dial(t, replica.URL)
 	until(t, "the replica is in step", func(ctx context.Context) error { return inStep(ctx, standby) })
-	open := func() *redisletters.Store { return redisletters.New(dial(t, master.URL), &redisletters.Config{Replicas: 1}) }
+	open := func() *redisletters.Store {
+		return redisletters.New(dial(t, master.URL), &redisletters.Config{Replicas: 1})
+	}
 	s := open()
 	until(t, "a replica acknowledges", func(ctx context.Context) error { return s.Setup(ctx) })
 	if err := errors.Join(s.Put(t.Context(), []deadletter.Letter{letter(1)}), s.Park(t.Context(), []deadletter.Letter{letter(2)}, true)); err != nil {
