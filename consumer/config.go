@@ -28,7 +28,11 @@ type Config struct {
 	Start checkpoint.Start
 	// Checkpoint is how often positions are stored. Defaults to any of 1,000 records and 5 s.
 	Checkpoint checkpoint.Strategy
+	// Filter, if not nil, says which records are for the handler. The others are done as soon as they were read. It is called for each record that is read, and must be quick; where it panics, the
+	// record fails, as a record whose handler panics does.
+	Filter func(r Record) bool
 
+	Order   Order
 	Batch   Batch
 	Failure Failure
 	Flow    Flow
@@ -41,41 +45,17 @@ type Config struct {
 	Hooks  Hooks
 }
 
-// Batch is how many records a call of the handler gets.
-type Batch struct {
-	// Size is the most records of a call. Defaults to 1 for handlers made by [Each] and what is built on it, and to 1,000 for others; a call
-	// gets what is ready, and is never held back for more.
-	Size int
-}
-
-// Failure is what happens when something cannot be handled. A handler that fails is called again, for ever: its shard waits, and
-// [Hooks.Retried] says so.
-type Failure struct {
-	// Backoff is the longest wait after the first failure of a record; it doubles with each, up to MaxBackoff, and the wait is a random part of it. Default
-	// 100 ms.
-	Backoff time.Duration
-	// MaxBackoff is the longest wait between two attempts. Default 30 s.
-	MaxBackoff time.Duration
-	// OnTrimmed is what to do when records, or a whole shard, are gone before they were read. [Hooks.Gap] is called in any case.
-	OnTrimmed OnTrimmed
-}
-
-// OnTrimmed is what to do about records that are gone.
-type OnTrimmed int
-
-const (
-	// Fail leaves the shard waiting, and says so, until somebody decides: the position stays where it is. The default.
-	Fail OnTrimmed = iota
-	// Skip goes on with the oldest record held, or with the shard's children if the shard is gone.
-	Skip
-)
-
 // Flow bounds what is in flight: read from the source and not settled.
 type Flow struct {
 	// Budget bounds the bytes. Defaults to one of [DefaultBudget] that the consumer has for itself.
 	Budget *Budget
-	// Records bounds the records of a shard. Default 20,000: what the largest answer of a service holds, twice, so that one is read while another is handled.
+	// Records bounds the records of a shard from the first one that is not settled to the last one that was read. Default 20,000: what the largest answer of a service holds, twice, so that one
+	// is read while another is handled. When a record is stuck the others go on, and reading stops at this bound: see [Hooks].Full.
 	Records int
+	// Limiter holds calls back to so many records or calls a second, such as ratelimit.Records. Defaults to none.
+	Limiter Limiter
+	// Breaker stops calls and reading while what the handler depends on is gone, such as circuit.New. Defaults to none.
+	Breaker Breaker
 }
 
 // Balance is how shards are shared out among the workers of the application: evenly by their number unless told otherwise.
@@ -107,8 +87,7 @@ func (c Config) withDefaults() Config {
 			c.Batch.Size = 1
 		}
 	}
-	fill(&c.Failure.Backoff, 100*time.Millisecond)
-	fill(&c.Failure.MaxBackoff, 30*time.Second)
+	c.Order, c.Failure = c.Order.withDefaults(), c.Failure.withDefaults()
 	fill(&c.Flow.Records, 20_000)
 	if c.Flow.Budget == nil {
 		c.Flow.Budget = NewBudget(DefaultBudget)
@@ -128,14 +107,12 @@ func fill[T comparable](field *T, value T) {
 	}
 }
 
-func (c Config) retries() backoff.Policy {
-	return backoff.Policy{Base: c.Failure.Backoff, Cap: c.Failure.MaxBackoff}
-}
+func (c Config) retries() backoff.Policy { return c.Failure.policy().Backoff }
 
 // validate joins every fault of a Config that has its defaults.
 func (c Config) validate() error {
 	var faults []error
-	refuse := func(wrong bool, field, problem string, args ...any) {
+	var refuse refusal = func(wrong bool, field, problem string, args ...any) {
 		if wrong {
 			faults = append(faults, fmt.Errorf("consumer: Config.%s %s", field, fmt.Sprintf(problem, args...)))
 		}
@@ -147,10 +124,9 @@ func (c Config) validate() error {
 	refuse(noHandler(c.Handler), "Handler", "is nil: give what processes the records, such as consumer.Each(f)")
 	refuse(c.Start.Kind() == checkpoint.StartAfter, "Start", "is %s, a place in a single shard: use the zero Start, checkpoint.Latest or checkpoint.AtTime", c.Start)
 	refuse(c.Start.Kind() == checkpoint.StartAtTime && c.Start.Time().IsZero(), "Start", "is the zero instant: use the zero Start for the oldest record held")
-	refuse(c.Batch.Size < 0, "Batch.Size", "is %d: use 1 or more, or 0 for the default", c.Batch.Size)
-	refuse(c.Failure.Backoff < 0, "Failure.Backoff", "is %v: use a positive duration, or 0 for 100ms", c.Failure.Backoff)
-	refuse(c.Failure.MaxBackoff < c.Failure.Backoff, "Failure.MaxBackoff", "is %v (0 is 30s): use at least Failure.Backoff, %v", c.Failure.MaxBackoff, c.Failure.Backoff)
-	refuse(c.Failure.OnTrimmed != Fail && c.Failure.OnTrimmed != Skip, "Failure.OnTrimmed", "is %d: use consumer.Fail or consumer.Skip", c.Failure.OnTrimmed)
+	c.Order.faults(refuse)
+	c.Batch.faults(refuse)
+	c.Failure.faults(refuse, c.Order.By)
 	refuse(c.Flow.Records < 0, "Flow.Records", "is %d: use 1 or more, or 0 for 20000", c.Flow.Records)
 	refuse(c.Flow.Budget.limit < 1, "Flow.Budget", "has no size: make it with consumer.NewBudget")
 	refuse(c.Stop.Drain < 0, "Stop.Drain", "is %v: use a positive duration, or 0 for 30s", c.Stop.Drain)
@@ -162,6 +138,9 @@ func (c Config) validate() error {
 	faults = append(faults, ownFault("Source", c.Source), ownFault("Leases", c.Leases))
 	return errors.Join(faults...)
 }
+
+// refusal notes a fault of a field, if it is one.
+type refusal func(wrong bool, field, problem string, args ...any)
 
 // ownFault is what a part that can be made wrongly says of itself.
 func ownFault(field string, part any) error {

@@ -29,6 +29,9 @@ type Consumer struct {
 	cfg Config
 	log *slog.Logger // names the application
 
+	pool  *pool
+	pause pauses
+
 	mu          sync.Mutex
 	running     bool
 	stream      Stream
@@ -47,7 +50,7 @@ func New(cfg Config) (*Consumer, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Consumer{cfg: cfg, log: cfg.Logger.With("app", cfg.Name), runners: make(map[*runner]struct{})}, nil
+	return &Consumer{cfg: cfg, log: cfg.Logger.With("app", cfg.Name), runners: make(map[*runner]struct{}), pool: newPool(cfg.Order)}, nil
 }
 
 // Run is New and [Consumer.Run].
@@ -74,7 +77,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	for fails := 1; ; fails++ {
 		st, err := c.identify(ctx)
 		if err != nil {
-			return errors.Join(err, c.givenUp())
+			return errors.Join(err, c.unwritten())
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -85,7 +88,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return c.givenUp() // it was about to begin anew
+			return c.unwritten() // it was about to begin anew
 		}
 		c.failed(Failed{Err: err})
 		if time.Since(begun) > c.cfg.Failure.MaxBackoff {
@@ -115,6 +118,7 @@ func (c *Consumer) begin() error {
 		return fmt.Errorf("consumer: %w: %d of an earlier Run have not returned", lease.ErrRunning, len(c.abandoned))
 	}
 	c.running, c.unstored = true, nil
+	c.pool.open()
 	return nil
 }
 
@@ -129,6 +133,7 @@ func (c *Consumer) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running = false
+	c.pool.shut()
 }
 
 // identify asks which stream has the name now. When ctx ends first, that is an error only if asking had failed before.
@@ -167,7 +172,7 @@ func (c *Consumer) consume(ctx context.Context, st Stream) (again bool, err erro
 	if err != nil {
 		return false, fmt.Errorf("consumer: %w", err)
 	}
-	err = errors.Join(leases.Run(ctx), c.givenUp())
+	err = errors.Join(leases.Run(ctx), c.unwritten())
 	switch cause := context.Cause(ctx); {
 	case errors.Is(err, lease.ErrRunning):
 		return false, err
@@ -177,8 +182,8 @@ func (c *Consumer) consume(ctx context.Context, st Stream) (again bool, err erro
 	return errors.Is(err, lease.ErrIncarnation), err
 }
 
-// givenUp joins what the coordinator that ran last could not store at its end.
-func (c *Consumer) givenUp() error {
+// unwritten joins what the coordinator that ran last could not store at its end.
+func (c *Consumer) unwritten() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return errors.Join(c.unstored...)

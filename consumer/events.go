@@ -13,6 +13,7 @@ func (c *Consumer) assigned(r *runner) {
 	c.mu.Lock()
 	c.runners[r] = struct{}{}
 	c.mu.Unlock()
+	r.pause()
 	e := Assigned{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Start: r.lease.Start()}
 	r.log.Info("shard assigned", "start", e.Start.String())
 	tell(c, c.cfg.Hooks.Assigned, e)
@@ -61,8 +62,32 @@ func (c *Consumer) retried(e Retried) {
 	if errors.As(e.Err, &p) && e.Attempt == 1 {
 		log = log.With("stack", string(p.Stack))
 	}
+	if e.Exhausted != "" {
+		log = log.With("exhausted", e.Exhausted)
+	}
 	log.Warn("handler failed, its shard waits", "error", e.Err)
 	tell(c, c.cfg.Hooks.Retried, e)
+}
+
+func (c *Consumer) givenUp(e GivenUp) {
+	log := c.log.With("shard", e.Shard, "position", e.Position.String(), "key", e.Key)
+	if e.Err == nil { // one of many
+		log.Debug("record followed its parked key", "letter", e.Letter)
+	} else {
+		c.remember(e.Err)
+		log.Warn("record given up", "reason", string(e.Reason), "then", e.Then.String(), "attempts", e.Attempts, "letter", e.Letter, "error", e.Err)
+	}
+	tell(c, c.cfg.Hooks.GivenUp, e)
+}
+
+func (c *Consumer) full(e Full) {
+	c.log.Warn("reading stopped behind a record that is not done", "shard", e.Shard, "position", e.Position.String(), "key", e.Key, "since", e.Since, "records", e.Records)
+	tell(c, c.cfg.Hooks.Full, e)
+}
+
+func (c *Consumer) overdue(e Overdue) {
+	c.log.Warn("handler ignores the end of its context, its call is given up", "shard", e.Shard, "position", e.Position.String(), "key", e.Key, "records", e.Records, "lasts", e.Lasts)
+	tell(c, c.cfg.Hooks.Overdue, e)
 }
 
 func (c *Consumer) gap(e Gap) {

@@ -141,7 +141,7 @@ func ExampleConfig() {
 	errGone := errors.New("the order was cancelled")
 	cfg := consumer.Config{
 		Checkpoint: checkpoint.EveryRecord{},
-		Failure:    consumer.Failure{Backoff: 50 * time.Millisecond, MaxBackoff: 5 * time.Second, OnTrimmed: consumer.Skip},
+		Failure:    consumer.Failure{Backoff: 50 * time.Millisecond, MaxBackoff: 5 * time.Second, OnTrimmed: consumer.SkipGap},
 		Handler: consumer.JSON(func(ctx context.Context, o Order, r consumer.Record) error {
 			if err := index(ctx, o); !errors.Is(err, errGone) {
 				return err

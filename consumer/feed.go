@@ -15,25 +15,42 @@ const (
 	largePage = 8 << 20  // the most that is asked for
 )
 
-// feed reads one shard ahead of its dispatcher, as far as the budget and the bound on records allow.
+// feed reads one shard into its window, as far as the budget and the bound on records allow.
 type feed struct {
-	r     *runner
-	pages chan Page // one page waits here while one is handled
+	r      *runner
+	window *window
+	kinds  []kind // of the page at hand
 
-	after checkpoint.Position // everything up to here was read
-	start checkpoint.Start    // where the next reader opens
-	gap   bool                // the gap at start was told
-	fails int                 // since the last page
-	size  int64               // what the next page may hold
+	finished bool                // it returned: neither it nor a hook ended its goroutine
+	after    checkpoint.Position // everything up to here was read
+	start    checkpoint.Start    // where the next reader opens
+	gap      bool                // the gap at start was told
+	fails    int                 // since the last page
+	size     int64               // what the next page may hold
 }
 
-func newFeed(r *runner) *feed {
-	return &feed{r: r, pages: make(chan Page, 1), size: smallPage, after: r.lease.Position(), start: r.lease.Start()}
+func newFeed(r *runner, w *window) *feed {
+	return &feed{r: r, window: w, size: smallPage, after: r.lease.Position(), start: r.lease.Start()}
 }
 
-// run reads until the shard's last page was handed over or ctx has ended, and closes pages.
+// run reads until the shard's last page was handed over or ctx has ended.
 func (f *feed) run(ctx context.Context) {
-	defer close(f.pages)
+	f.reads(ctx)
+	f.finished = true
+}
+
+func (f *feed) reads(ctx context.Context) {
+	for fails := 1; ; fails++ {
+		err := f.window.loadParked(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			break
+		}
+		f.r.failed(fmt.Errorf("consumer: shard %s waits: %w", f.r.lease.Shard().ID, err))
+		_ = backoff.Wait(ctx, f.r.cfg().retries().Delay(fails)) // the next attempt sees the end of ctx
+	}
 	for ctx.Err() == nil {
 		err := f.read(ctx)
 		if err == nil {
@@ -74,7 +91,7 @@ func (f *feed) pass(ctx context.Context, rd Reader) (last bool, err error) {
 	if err != nil {
 		return false, f.at("read after", err)
 	}
-	f.hand(ctx, page)
+	f.hand(page)
 	return page.End, context.Cause(ctx)
 }
 
@@ -88,17 +105,18 @@ func (f *feed) close(rd Reader) {
 
 // next reads a page, and counts it.
 func (f *feed) next(ctx context.Context, rd Reader) (Page, error) {
-	records, err := f.r.records.acquire(ctx, 1, int64(f.r.cfg().Flow.Records), nil)
+	if err := f.r.resumed(ctx); err != nil {
+		return Page{}, err
+	}
+	records, err := f.window.room(ctx)
 	if err != nil {
 		return Page{}, err
 	}
 	bytes, err := f.reserve(ctx)
 	if err != nil {
-		f.r.records.add(-records)
 		return Page{}, err
 	}
-	page, err := rd.Next(ctx, Want{Records: int(records), Bytes: bytes})
-	f.r.records.add(int64(len(page.Records)) - records)
+	page, err := rd.Next(ctx, Want{Records: records, Bytes: bytes})
 	f.r.cfg().Flow.Budget.add(page.Bytes - bytes)
 	if err != nil {
 		return Page{}, err
@@ -133,7 +151,7 @@ func (f *feed) resize(records int, got, wanted int64) {
 	f.size = max(got+got/4, f.size/4, smallPage)
 }
 
-func (f *feed) hand(ctx context.Context, page Page) {
+func (f *feed) hand(page Page) {
 	if f.after.Before(page.Through) {
 		f.after, f.start = page.Through, checkpoint.After(page.Through)
 	}
@@ -143,11 +161,20 @@ func (f *feed) hand(ctx context.Context, page Page) {
 			f.r.settle(page)
 		}
 	}()
-	f.r.adopt(page)
-	select {
-	case f.pages <- page:
-		handed = true
-	case <-ctx.Done():
+	f.r.adopt(page, f.window)
+	f.sort(page)
+	handed = true
+	f.window.add(page, f.kinds)
+}
+
+// sort asks what the records of a page are, if anybody can tell.
+func (f *feed) sort(page Page) {
+	f.kinds = f.kinds[:0]
+	if f.r.cfg().Filter == nil && f.r.cfg().Order.Key == nil {
+		return
+	}
+	for _, rec := range page.Records {
+		f.kinds = append(f.kinds, f.r.kind(rec))
 	}
 }
 
@@ -178,7 +205,7 @@ func (f *feed) replaced(ctx context.Context) bool {
 
 // skip tells of a gap, and gets over it if that is the policy.
 func (f *feed) skip(ctx context.Context, err error) bool {
-	skip := f.r.cfg().Failure.OnTrimmed == Skip
+	skip := f.r.cfg().Failure.OnTrimmed == SkipGap
 	if !f.gap {
 		f.gap = true
 		f.r.c.gap(Gap{Shard: f.r.lease.Shard().ID, After: f.after, Skipped: skip, Err: err})
@@ -188,6 +215,7 @@ func (f *feed) skip(ctx context.Context, err error) bool {
 	}
 	if errors.Is(err, ErrTrimmed) {
 		f.start = checkpoint.Start{}
+		f.window.forget()
 		return true
 	}
 	children, err := f.children(ctx)
@@ -195,7 +223,7 @@ func (f *feed) skip(ctx context.Context, err error) bool {
 		f.r.failed(err)
 		return false
 	}
-	f.hand(ctx, Page{End: true, Children: children, Behind: -1})
+	f.hand(Page{End: true, Children: children, Behind: -1})
 	return true
 }
 

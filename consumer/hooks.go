@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/deadletter"
 )
 
 // Hooks are told what happens. Each may be nil. They are called from many goroutines, on the way of the records: they must
@@ -14,6 +15,9 @@ type Hooks struct {
 	Page         func(PageRead)
 	Handled      func(Handled)
 	Retried      func(Retried)
+	GivenUp      func(GivenUp)
+	Full         func(Full)
+	Overdue      func(Overdue)
 	Checkpointed func(Checkpointed)
 	Gap          func(Gap)
 	Error        func(Failed)
@@ -56,7 +60,7 @@ type PageRead struct {
 	End     bool          // the last page of the shard
 }
 
-// Handled says that a call of the handler returned, and that Records of the shard are done.
+// Handled says that a call of the handler returned, and that Records of the shard are done. What the handler kept with [Defer] is not told of.
 type Handled struct {
 	Shard    string
 	Records  int
@@ -64,14 +68,46 @@ type Handled struct {
 	Took     time.Duration       // the call
 }
 
-// Retried says that a record failed and will be delivered again after Wait. Its shard waits too.
+// Retried says that records failed together and will be delivered again after Wait. What [Order] keeps behind them waits too.
 type Retried struct {
+	Shard     string
+	Position  checkpoint.Position // of the first of them
+	Key       string              // of that, as Order has it
+	Records   int
+	Attempt   int    // how often it was delivered
+	Exhausted string // why it would have been given up if Failure.Then were not Block: "attempts", "age", "permanent"; "": it would not
+	Wait      time.Duration
+	Err       error
+}
+
+// GivenUp says that a record is done although it was not handled: Failure.Then says how.
+type GivenUp struct {
 	Shard    string
-	Position checkpoint.Position // of the record that failed
-	Key      string
-	Attempt  int // how often it was delivered
-	Wait     time.Duration
-	Err      error
+	Position checkpoint.Position
+	Key      string // as Order has it
+	Attempts int
+	Reason   deadletter.Reason
+	Then     Then
+	Letter   string // its ID; "": there is none
+	Err      error  // the last failure; nil: it was never tried, because its key is parked
+}
+
+// Full says that a shard is not read on: a record is not done, and Flow.Records were read behind it. It is told once for each such record.
+type Full struct {
+	Shard    string
+	Position checkpoint.Position // of the record
+	Key      string              // its key, as Order has it
+	Since    time.Time           // when it first failed, or was kept by [Defer]
+	Records  int                 // from it to the last one that was read
+}
+
+// Overdue says that a call of the handler ignores the end of its context since Failure.Timeout. It is given up: its records wait until it has returned, and count as failed then.
+type Overdue struct {
+	Shard    string
+	Position checkpoint.Position // of its first record
+	Key      string              // of that, as Order has it
+	Records  int
+	Lasts    time.Duration
 }
 
 // Checkpointed says that a position was stored: on its own, with the end of the shard or with its release.
@@ -104,6 +140,9 @@ func JoinHooks(hs ...Hooks) Hooks {
 		Page:         joined(hs, func(h Hooks) func(PageRead) { return h.Page }),
 		Handled:      joined(hs, func(h Hooks) func(Handled) { return h.Handled }),
 		Retried:      joined(hs, func(h Hooks) func(Retried) { return h.Retried }),
+		GivenUp:      joined(hs, func(h Hooks) func(GivenUp) { return h.GivenUp }),
+		Full:         joined(hs, func(h Hooks) func(Full) { return h.Full }),
+		Overdue:      joined(hs, func(h Hooks) func(Overdue) { return h.Overdue }),
 		Checkpointed: joined(hs, func(h Hooks) func(Checkpointed) { return h.Checkpointed }),
 		Gap:          joined(hs, func(h Hooks) func(Gap) { return h.Gap }),
 		Error:        joined(hs, func(h Hooks) func(Failed) { return h.Error }),

@@ -259,7 +259,7 @@ func TestHazard13_ChildrenThatWereNotFoundAtTheEndAreFoundByTheListing(t *testin
 }
 
 func TestAGapIsToldAndWaitsOrIsSkipped(t *testing.T) {
-	for _, policy := range []consumer.OnTrimmed{consumer.Fail, consumer.Skip} {
+	for _, policy := range []consumer.OnTrimmed{consumer.StayAtGap, consumer.SkipGap} {
 		t.Run(fmt.Sprint(policy), func(t *testing.T) {
 			inWorld(t, nil, func(t *testing.T, w *world) {
 				cfg := w.config()
@@ -274,7 +274,7 @@ func TestAGapIsToldAndWaitsOrIsSkipped(t *testing.T) {
 					t.Fatal(err)
 				}
 				c = w.start(cfg)
-				if policy == consumer.Skip {
+				if policy == consumer.SkipGap {
 					w.expect([]string{"0", "1", "2", "5"})
 				} else {
 					<-time.After(time.Hour)
@@ -284,7 +284,7 @@ func TestAGapIsToldAndWaitsOrIsSkipped(t *testing.T) {
 					}
 				}
 				gaps := told[consumer.Gap](w)
-				if len(gaps) != 1 || gaps[0].Shard != shard || gaps[0].After != ps[2] || gaps[0].Skipped != (policy == consumer.Skip) || !errors.Is(gaps[0].Err, consumer.ErrTrimmed) {
+				if len(gaps) != 1 || gaps[0].Shard != shard || gaps[0].After != ps[2] || gaps[0].Skipped != (policy == consumer.SkipGap) || !errors.Is(gaps[0].Err, consumer.ErrTrimmed) {
 					t.Errorf("told of %+v", gaps)
 				}
 				c.clean()
@@ -294,7 +294,7 @@ func TestAGapIsToldAndWaitsOrIsSkipped(t *testing.T) {
 }
 
 func TestAShardThatVanishedIsNoEndOfAShard(t *testing.T) {
-	for _, policy := range []consumer.OnTrimmed{consumer.Fail, consumer.Skip} {
+	for _, policy := range []consumer.OnTrimmed{consumer.StayAtGap, consumer.SkipGap} {
 		t.Run(fmt.Sprint(policy), func(t *testing.T) {
 			inWorld(t, nil, func(t *testing.T, w *world) {
 				cfg := w.config()
@@ -313,7 +313,7 @@ func TestAShardThatVanishedIsNoEndOfAShard(t *testing.T) {
 					t.Fatal(err)
 				}
 				c = w.start(cfg)
-				if policy == consumer.Skip {
+				if policy == consumer.SkipGap {
 					w.expect([]string{"0", "1", "2", "6", "7", "8"})
 				} else {
 					<-time.After(time.Hour)

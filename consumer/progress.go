@@ -1,14 +1,13 @@
 package consumer
 
 import (
-	"context"
 	"sync"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
 )
 
-// progress is how far one shard is done and stored. The dispatcher moves it forward and the shift has it stored; the two share nothing else.
+// progress is how far one shard is done and stored. The window moves it forward and the shift has it stored.
 type progress struct {
 	strategy checkpoint.Strategy
 	window   int // of the strategy; 0: none
@@ -21,33 +20,35 @@ type progress struct {
 	since     time.Time           // when the first of pending was done
 	planned   time.Duration       // how long the strategy would have pending wait from its beginning, when it was last asked
 	writing   int                 // records that the write under way covers
-	waiting   bool                // the dispatcher waits for a write: it is due whatever the strategy says
+	waiting   bool                // workers wait for a write: it is due whatever the strategy says
 
-	due  chan struct{} // holds one token: the shift should look
-	room chan struct{} // holds one token: a write has ended
+	due chan struct{} // holds one token: the shift should look
 }
 
 func newProgress(s checkpoint.Strategy, at checkpoint.Position, ask *asked) *progress {
 	return &progress{
 		strategy: s, window: checkpoint.Window(s), ask: ask,
 		watermark: at, stored: at,
-		due: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		due: make(chan struct{}, 1),
 	}
 }
 
-// done moves the watermark to p: records more are done. A position that moves without records counts as one, so that it is stored too.
+// done says that the watermark is at p, and that so many records more are done, up to there or behind it. A position that moves without records counts as one, so that it is stored too.
 func (g *progress) done(p checkpoint.Position, records int, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.watermark.Before(p) {
+	if g.watermark.Before(p) {
+		g.watermark = p
+		records = max(1, records)
+	}
+	if records == 0 {
 		return
 	}
-	g.watermark = p
 	first := g.pending.Records == 0
 	if first {
 		g.since = time.Now()
 	}
-	g.pending.Records += max(1, records)
+	g.pending.Records += records
 	g.pending.Bytes += bytes
 	wait := g.wait(g.since)
 	if first || wait < g.planned {
@@ -69,15 +70,15 @@ func (g *progress) wait(now time.Time) time.Duration {
 	return g.strategy.Due(p)
 }
 
-// begin starts a write if one is due, and otherwise says how long until one is.
-func (g *progress) begin(now time.Time) (p checkpoint.Position, records int, wait time.Duration) {
+// begin starts a write if one is due, of what is done from now on too, and otherwise says how long until one is.
+func (g *progress) begin(now time.Time) (records int, wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if wait = g.wait(now); wait > 0 {
-		return p, 0, wait
+		return 0, wait
 	}
 	g.writing, g.pending = g.pending.Records, checkpoint.Progress{}
-	return g.watermark, g.writing, 0
+	return g.writing, 0
 }
 
 // end says that the write of p has ended well.
@@ -85,31 +86,9 @@ func (g *progress) end(p checkpoint.Position) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stored, g.writing, g.waiting = p, 0, false
-	signal(g.room)
 }
 
-// admit waits until another record may be handed out: until fewer records than the window are done and not stored. It gives false when stop is closed or
-// ctx has ended.
-func (g *progress) admit(ctx context.Context, stop <-chan struct{}) bool {
-	for {
-		if isClosed(stop) || ctx.Err() != nil {
-			return false
-		}
-		if g.open() {
-			return true
-		}
-		signal(g.due)
-		select {
-		case <-g.room:
-		case <-stop:
-			return false
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// open tells whether the window has room, and otherwise makes a write due.
+// open tells whether another record may be handed out: whether fewer than the window are done and not stored. Otherwise it makes a write due.
 func (g *progress) open() bool {
 	if g.window == 0 {
 		return true
@@ -119,15 +98,18 @@ func (g *progress) open() bool {
 	if g.pending.Records+g.writing < g.window {
 		return true
 	}
-	g.waiting = g.pending.Records > 0
+	if g.pending.Records > 0 {
+		g.waiting = true
+		signal(g.due)
+	}
 	return false
 }
 
-// rest is the watermark, and how many records up to it no write is known to cover.
-func (g *progress) rest() (watermark checkpoint.Position, records int) {
+// rest is how many records that are done no write is known to cover.
+func (g *progress) rest() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.watermark, g.pending.Records + g.writing
+	return g.pending.Records + g.writing
 }
 
 func (g *progress) positions() (watermark, stored checkpoint.Position) {

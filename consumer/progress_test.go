@@ -1,9 +1,7 @@
 package consumer
 
 import (
-	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -11,18 +9,18 @@ import (
 
 func at(n uint64) checkpoint.Position { return checkpoint.Offset(n) }
 
-func TestProgressWritesTheNewestPositionOnce(t *testing.T) {
+func TestProgressWritesOnceForAll(t *testing.T) {
 	g := newProgress(checkpoint.EveryN(3), checkpoint.Position{}, newAsked())
 	for i := range uint64(5) {
 		g.done(at(i), 1, 10)
 	}
-	p, n, wait := g.begin(time.Now())
-	if p != at(4) || n != 5 || wait != 0 {
-		t.Fatalf("the write covers %s, %d records, in %v", p, n, wait)
+	n, wait := g.begin(time.Now())
+	if n != 5 || wait != 0 {
+		t.Fatalf("the write covers %d records, in %v", n, wait)
 	}
 	g.done(at(5), 1, 10)
-	g.end(p)
-	if _, _, wait := g.begin(time.Now()); wait != checkpoint.Never {
+	g.end(at(4))
+	if _, wait := g.begin(time.Now()); wait != checkpoint.Never {
 		t.Errorf("another write is due in %v, want never", wait)
 	}
 }
@@ -30,31 +28,39 @@ func TestProgressWritesTheNewestPositionOnce(t *testing.T) {
 func TestProgressMovesWithoutRecords(t *testing.T) {
 	g := newProgress(checkpoint.Every(time.Second), at(3), newAsked())
 	g.done(at(3), 0, 0)
-	if _, _, wait := g.begin(time.Now()); wait != checkpoint.Never {
+	if _, wait := g.begin(time.Now()); wait != checkpoint.Never {
 		t.Errorf("nothing moved, and a write is due in %v", wait)
 	}
 	g.done(at(9), 0, 0)
-	if p, _, wait := g.begin(time.Now().Add(2 * time.Second)); p != at(9) || wait != 0 {
-		t.Errorf("the position moved to 9: a write of %s is due in %v", p, wait)
+	if n, wait := g.begin(time.Now().Add(2 * time.Second)); n != 1 || wait != 0 {
+		t.Errorf("the position moved to 9: a write of %d is due in %v", n, wait)
+	}
+}
+
+func TestProgressCountsWhatIsDoneAboveTheWatermark(t *testing.T) {
+	g := newProgress(checkpoint.EveryN(2), at(3), newAsked())
+	g.done(at(3), 1, 10)
+	g.done(at(3), 1, 10)
+	if n, wait := g.begin(time.Now()); n != 2 || wait != 0 {
+		t.Errorf("two records are done behind one that is not: a write of %d is due in %v", n, wait)
 	}
 }
 
 func TestProgressAHandlerAsks(t *testing.T) {
 	g := newProgress(checkpoint.Manual{}, checkpoint.Position{}, newAsked())
-	r := Record{Position: at(2), ask: g.ask}
+	r := Record{Position: at(2), in: &window{r: &runner{progress: g}}}
 	r.Checkpoint()
 	g.done(at(1), 1, 1)
-	if _, _, wait := g.begin(time.Now()); wait != checkpoint.Never {
+	if _, wait := g.begin(time.Now()); wait != checkpoint.Never {
 		t.Fatalf("2 was asked for and 1 is done: a write is due in %v", wait)
 	}
 	g.done(at(2), 1, 1)
-	p, _, wait := g.begin(time.Now())
-	if p != at(2) || wait != 0 {
-		t.Fatalf("2 was asked for and is done: %s is due in %v", p, wait)
+	if _, wait := g.begin(time.Now()); wait != 0 {
+		t.Fatalf("2 was asked for and is done: it is due in %v", wait)
 	}
-	g.end(p)
+	g.end(at(2))
 	g.done(at(3), 1, 1)
-	if _, _, wait := g.begin(time.Now()); wait != checkpoint.Never {
+	if _, wait := g.begin(time.Now()); wait != checkpoint.Never {
 		t.Errorf("nothing more was asked for: a write is due in %v", wait)
 	}
 	Record{Position: at(2)}.Checkpoint() // of no consumer: nothing happens
@@ -68,47 +74,32 @@ func TestProgressWindowHoldsRecordsBack(t *testing.T) {
 	}{
 		{checkpoint.EveryRecord{}, 1},
 		{checkpoint.EveryN(3), 6},
-		{window(2), 2}, // a strategy that never writes on its own account does not block for ever
+		{atMost(2), 2}, // a strategy that never writes on its own account does not block for ever
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			g := newProgress(c.s, checkpoint.Position{}, newAsked())
-			stop := make(chan struct{})
-			var admitted uint64
-			over := spawn(func() {
-				for g.admit(t.Context(), stop) {
-					admitted++
-					g.done(at(admitted), 1, 1)
-				}
-			})
-			synctest.Wait()
-			if admitted != c.before {
-				t.Errorf("%v: %d records were handed out before anything was stored, want %d", c.s, admitted, c.before)
+		g := newProgress(c.s, checkpoint.Position{}, newAsked())
+		var admitted uint64
+		handOut := func() {
+			for g.open() {
+				admitted++
+				g.done(at(admitted), 1, 1)
 			}
-			p, _, wait := g.begin(time.Now())
-			if wait != 0 {
-				t.Errorf("%v: the window is full and a write is due in %v", c.s, wait)
-			}
-			g.end(p)
-			synctest.Wait()
-			if admitted != 2*c.before {
-				t.Errorf("%v: after the write %d were handed out, want %d", c.s, admitted, 2*c.before)
-			}
-			close(stop)
-			<-over
-		})
+		}
+		handOut()
+		if admitted != c.before {
+			t.Errorf("%v: %d records were handed out before anything was stored, want %d", c.s, admitted, c.before)
+		}
+		if _, wait := g.begin(time.Now()); wait != 0 {
+			t.Errorf("%v: the window is full and a write is due in %v", c.s, wait)
+		}
+		g.end(at(admitted))
+		handOut()
+		if admitted != 2*c.before {
+			t.Errorf("%v: after the write %d were handed out, want %d", c.s, admitted, 2*c.before)
+		}
 	}
 }
 
-type window int
+type atMost int
 
-func (window) Due(checkpoint.Progress) time.Duration { return checkpoint.Never }
-func (w window) Window() int                         { return int(w) }
-
-func TestProgressAdmitEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	g := newProgress(checkpoint.Manual{}, checkpoint.Position{}, newAsked())
-	if g.admit(ctx, nil) {
-		t.Error("a record was admitted after the end of its context")
-	}
-}
+func (atMost) Due(checkpoint.Progress) time.Duration { return checkpoint.Never }
+func (w atMost) Window() int                         { return int(w) }

@@ -27,7 +27,8 @@ type Record struct {
 	Data []byte // the payload; empty where the source's records have a structure, see Raw
 	Raw  any    // what the source's own functions read, such as ddbsource.Decode
 
-	ask *asked
+	in      *window // which it came in; nil: no consumer delivered it
+	ordinal uint64
 }
 
 // ID names the record among all records of its stream's incarnation. It is a stored format and never changes: incarnation, shard and sortable
@@ -46,7 +47,7 @@ func (r Record) Clone() Record {
 // Checkpoint asks that the position be written as soon as r and everything before it is done, whatever the strategy. It may be called from the
 // handler or later, from any goroutine; it does nothing on a record that no consumer delivered.
 func (r Record) Checkpoint() {
-	if r.ask != nil {
-		r.ask.at(r.Position)
+	if r.in != nil {
+		r.in.r.progress.ask.at(r.Position)
 	}
 }

@@ -23,28 +23,22 @@ var errAbandoned = errors.New("consumer: the handler, or the source's reader, di
 
 var errQuit = errors.New("consumer: the handler or a hook ended its goroutine (runtime.Goexit, or FailNow of a test): its shard is given up and taken again")
 
-// runner works on one shard in one epoch: a feed reads ahead, a dispatcher handles, and positions are stored meanwhile. See [shift].
+// runner works on one shard in one epoch: a feed reads into a window, workers handle what is in it, and positions are stored meanwhile. See [shift].
 type runner struct {
 	c        *Consumer
 	stream   Stream
 	lease    *lease.Lease
 	log      *slog.Logger
 	progress *progress
-	records  *Budget       // bounds the records in flight
-	inFlight atomic.Int64  // records read and not settled
+	window   atomic.Pointer[window]
+	inFlight atomic.Int64  // records of pages that were read and are not settled
 	settled  chan struct{} // holds one token: nothing is in flight, or was a moment ago
+	paused   atomic.Bool   // nothing is read or handed out, by the caller's wish
+	resume   chan struct{} // holds one token: that may have changed
 
 	mu     sync.Mutex
 	behind time.Duration
 	readAt time.Time
-	fail   failing
-}
-
-// failing is the record for which a shard waits; the zero value is none.
-type failing struct {
-	err     error
-	attempt int
-	since   time.Time
 }
 
 func newRunner(c *Consumer, st Stream, l *lease.Lease) *runner {
@@ -52,8 +46,8 @@ func newRunner(c *Consumer, st Stream, l *lease.Lease) *runner {
 		c: c, stream: st, lease: l,
 		log:      c.log.With("shard", l.Shard().ID, "epoch", l.Epoch()),
 		progress: newProgress(c.cfg.Checkpoint, l.Position(), newAsked()),
-		records:  NewBudget(int64(c.cfg.Flow.Records)),
 		settled:  make(chan struct{}, 1),
+		resume:   make(chan struct{}, 1),
 		behind:   -1,
 	}
 }
@@ -83,23 +77,24 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 	if stuck {
 		reason = ReasonStuck
 	}
-	r.giveUp(ctx, s.dispatcher, reason)
+	r.giveUp(ctx, s.window, reason)
 	return nil
 }
 
 // giveUp ends the epoch: END after the shard's last page, and otherwise a release.
-func (r *runner) giveUp(ctx context.Context, d *dispatcher, reason Reason) {
-	watermark, records := r.progress.rest()
-	if d.ended && r.end(ctx, watermark, records, d.children) {
+func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
+	records := r.progress.rest()
+	done := w.reached()
+	if w.over && r.end(ctx, done.at, records, w.children) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
 	defer cancel()
-	err := r.lease.Release(ctx, watermark)
+	err := r.lease.Release(ctx, done.at, done.ahead)
 	if err != nil {
 		r.failed(err)
 	} else {
-		r.stored(watermark, records)
+		r.stored(done.at, records)
 	}
 	r.c.lost(r, reason, err)
 }
@@ -149,11 +144,11 @@ func (r *runner) graced(ctx context.Context) (context.Context, func()) {
 }
 
 // adopt makes the records of a page this shard's, and counts the page as in flight until settle.
-func (r *runner) adopt(page Page) {
+func (r *runner) adopt(page Page, w *window) {
 	r.inFlight.Add(int64(len(page.Records)))
 	for i := range page.Records {
 		rec := &page.Records[i]
-		rec.Attempt, rec.Epoch, rec.Generation, rec.ask = 1, r.lease.Epoch(), r.lease.Generation(), r.progress.ask
+		rec.Attempt, rec.Epoch, rec.Generation, rec.in = 1, r.lease.Epoch(), r.lease.Generation(), w
 	}
 	r.mu.Lock()
 	r.behind, r.readAt = page.Behind, time.Now()
@@ -171,50 +166,20 @@ func (r *runner) settle(page Page) {
 	if r.inFlight.Add(-int64(len(page.Records))) == 0 {
 		signal(r.settled)
 	}
-	r.records.add(-int64(len(page.Records)))
 	r.cfg().Flow.Budget.add(-page.Bytes)
 }
 
-// handled moves the watermark to p after a call that began at begun.
-func (r *runner) handled(p checkpoint.Position, records int, bytes int64, begun time.Time) {
-	r.progress.done(p, records, bytes)
-	if r.cfg().Balance.ByWeight {
-		r.lease.Weigh(bytes)
-	}
-	if r.cfg().Hooks.Handled == nil {
-		return // a look at the clock costs as much as all else
-	}
-	r.c.handled(Handled{Shard: r.lease.Shard().ID, Records: records, Position: p, Took: time.Since(begun)})
-}
-
-// recovered notes that the record for which the shard waited is done.
-func (r *runner) recovered() {
-	r.mu.Lock()
-	r.fail = failing{}
-	r.mu.Unlock()
-}
-
-func (r *runner) retrying(rec Record, fails int, wait time.Duration, err error) {
-	r.mu.Lock()
-	if fails == 1 {
-		r.fail.since = time.Now()
-	}
-	r.fail.err, r.fail.attempt = err, rec.Attempt
-	r.mu.Unlock()
-	r.c.retried(Retried{
-		Shard: rec.Shard, Position: rec.Position, Key: rec.Key, Attempt: rec.Attempt, Wait: wait, Err: err,
-	})
-}
-
-// write stores p. It gives false when nothing more can be stored in this epoch.
-func (r *runner) write(ctx context.Context, p checkpoint.Position, records int) bool {
-	if err := r.lease.Checkpoint(ctx, p); err != nil {
+// write stores how far the shard is done. It gives false when nothing more can be stored in this epoch.
+func (r *runner) write(ctx context.Context, w *window, records int) bool {
+	done := w.reached()
+	if err := r.lease.Checkpoint(ctx, done.at, done.ahead); err != nil {
 		if ctx.Err() == nil {
 			r.failed(err)
 		}
 		return false
 	}
-	r.stored(p, records)
+	r.stored(done.at, records)
+	r.c.pool.offer(w) // the strategy may have held records back
 	return true
 }
 
@@ -230,17 +195,12 @@ func (r *runner) failed(err error) { r.c.failed(Failed{Shard: r.lease.Shard().ID
 
 func (r *runner) status() ShardStatus {
 	watermark, stored := r.progress.positions()
-	inFlight := int(r.inFlight.Load())
+	st := ShardStatus{Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(), Handled: watermark, Stored: stored, Paused: r.paused.Load()}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	behind := r.behind
-	if inFlight > 0 && behind >= 0 {
-		behind += time.Since(r.readAt)
+	st.Behind, st.ReadAt = r.behind, r.readAt
+	r.mu.Unlock()
+	if w := r.window.Load(); w != nil {
+		w.status(&st)
 	}
-	return ShardStatus{
-		Shard: r.lease.Shard().ID, Epoch: r.lease.Epoch(),
-		Handled: watermark, Stored: stored, InFlight: inFlight,
-		Behind: behind, ReadAt: r.readAt,
-		Failing: r.fail.err, Attempt: r.fail.attempt, Since: r.fail.since,
-	}
+	return st
 }

@@ -9,38 +9,33 @@ import (
 	"github.com/runnelhq/runnel/lease"
 )
 
-// shift is a runner at work: one goroutine that waits for all that can happen to the shard, and beside it a feed, a dispatcher while there are
-// records, and a write while a position is due. So an idle shard holds two goroutines.
+// shift is a runner at work: one goroutine that waits for all that can happen to the shard. Beside it the feed reads, workers of the pool handle, and a write stores a position while one is
+// due. So an idle shard holds two goroutines.
 type shift struct {
-	r    *runner
-	stop chan struct{} // closed: nothing more is handed out
+	r      *runner
+	window *window
 
-	endReading, endHandling, endWriting context.CancelCauseFunc
+	endReading, endHanding, endHandling, endWriting context.CancelCauseFunc
 
-	feed       *feed
-	dispatcher *dispatcher
-	dispatch   func(Page)                     // hands a page's records out
-	save       func(checkpoint.Position, int) // writes a position, which covers so many records
-	pages      <-chan Page                    // nil: nothing more is handled
-	fed        <-chan struct{}                // closed when the feed has returned
-	handled    <-chan struct{}                // closed when the page in hand is; nil: there is none
-	written    <-chan struct{}                // closed when the write under way has ended; nil: there is none
-	stored     bool                           // whether it ended well
-	watchdog   *time.Timer                    // looks at the page in hand; nil: no page was, or there is no watchdog
+	feed    *feed
+	save    func(records int) // writes a position, which covers so many records
+	fed     <-chan struct{}   // closed when the feed has returned
+	written <-chan struct{}   // closed when the write under way has ended; nil: there is none
+	stored  bool              // whether it ended well
 }
 
 // begin starts to read. ctx is the lease's.
 func begin(ctx context.Context, r *runner) *shift {
-	s := &shift{r: r, stop: make(chan struct{})}
-	var reading, handling, writing context.Context
-	reading, s.endReading = context.WithCancelCause(ctx)
+	s := &shift{r: r}
+	var reading, handing, handling, writing context.Context
 	handling, s.endHandling = context.WithCancelCause(ctx)
+	handing, s.endHanding = context.WithCancelCause(handling)
+	reading, s.endReading = context.WithCancelCause(ctx)
 	writing, s.endWriting = context.WithCancelCause(ctx)
-	s.feed = newFeed(r)
-	s.dispatcher = &dispatcher{r: r, stop: s.stop}
-	s.dispatch = func(page Page) { s.dispatcher.page(handling, page) }
-	s.save = func(p checkpoint.Position, records int) { s.stored = r.write(writing, p, records) }
-	s.pages = s.feed.pages
+	s.window = newWindow(r, handling, handing)
+	r.window.Store(s.window)
+	s.feed = newFeed(r, s.window)
+	s.save = func(records int) { s.stored = r.write(writing, s.window, records) }
 	s.fed = spawn(func() { s.feed.run(reading) })
 	return s
 }
@@ -50,31 +45,18 @@ func begin(ctx context.Context, r *runner) *shift {
 func (s *shift) work(ctx context.Context) (lost error) {
 	timer := time.NewTimer(checkpoint.Never)
 	defer timer.Stop()
+	fed := s.fed
 	for {
 		due, asked := s.store(timer)
-		pages := s.pages
-		if s.handled != nil {
-			pages = nil
-		}
 		select {
 		case <-s.r.lease.Draining():
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case page, ok := <-pages:
-			switch {
-			case ok && s.handle(page):
-				return nil
-			case ok:
-			case ctx.Err() == nil: // nothing else ends a feed before the last page
+		case <-fed:
+			fed = nil
+			if ctx.Err() == nil && !s.feed.finished { // nothing else ends a feed before the last page
 				s.r.failed(errQuit)
-				return nil
-			default:
-				s.pages = nil
-			}
-		case <-s.handled:
-			s.handled = nil
-			if s.dispatched() {
 				return nil
 			}
 		case <-s.written:
@@ -82,42 +64,28 @@ func (s *shift) work(ctx context.Context) (lost error) {
 			if !s.stored {
 				return lease.ErrLost
 			}
-		case <-s.watched():
-			if lost := s.stuck(); lost != nil {
-				return lost
+		case <-s.window.changed:
+			over, quit := s.window.state()
+			if quit {
+				s.r.failed(errQuit)
+			}
+			if over || quit {
+				return nil
 			}
 		case <-timer.C:
 		case <-due:
 		case <-asked:
 		}
+		if lost := s.stuck(); lost != nil {
+			return lost
+		}
 	}
 }
 
-// watch has the watchdog look at a page that is about to be handled.
-func (s *shift) watch() {
-	limit := s.r.cfg().Timing.Watchdog
-	switch {
-	case limit == 0:
-	case s.watchdog == nil:
-		s.watchdog = time.NewTimer(limit)
-	default:
-		s.watchdog.Reset(limit)
-	}
-}
-
-// watched is when the watchdog is to look; never, without a page in hand.
-func (s *shift) watched() <-chan time.Time {
-	if s.watchdog == nil || s.handled == nil {
-		return nil
-	}
-	return s.watchdog.C
-}
-
-// stuck is why the shard is to be taken from its handler, nil if the call under way has time yet.
+// stuck is why the shard is to be taken from its handler, nil if no call has lasted too long.
 func (s *shift) stuck() error {
-	limit, lasts := s.r.cfg().Timing.Watchdog, s.dispatcher.lasts()
-	if lasts < limit {
-		s.watchdog.Reset(limit - lasts)
+	limit := s.r.cfg().Timing.Watchdog
+	if limit == 0 || s.window.lasts(time.Now()) < limit {
 		return nil
 	}
 	lost := fmt.Errorf("%w: shard %s: a call lasts longer than Timing.Watchdog, %v", ErrStuck, s.r.lease.Shard().ID, limit)
@@ -125,33 +93,9 @@ func (s *shift) stuck() error {
 	return lost
 }
 
-// handle gives a page to the dispatcher. It tells whether the shard is over.
-func (s *shift) handle(page Page) (over bool) {
-	if len(page.Records) == 0 {
-		s.dispatch(page)
-		return s.dispatched()
-	}
-	s.handled = spawn(func() { s.dispatch(page) })
-	s.watch()
-	return false
-}
-
-// dispatched looks at how the dispatcher returned from a page. It tells whether the shard is over.
-func (s *shift) dispatched() (over bool) {
-	d := s.dispatcher
-	if d.quit {
-		s.r.failed(errQuit)
-		return true
-	}
-	if !d.done {
-		s.pages = nil // the lease is not valid, which the coordinator is about to say
-	}
-	return d.ended
-}
-
 // store begins a write if one is due, and gives what is to be waited for before it is called again.
 func (s *shift) store(timer *time.Timer) (due, asked <-chan struct{}) {
-	timer.Reset(max(s.write(), time.Millisecond)) // a Strategy may say next to nothing again and again
+	timer.Reset(max(min(s.write(), s.window.tick(time.Now())), time.Millisecond)) // a Strategy may say next to nothing again and again
 	if s.written != nil {
 		return nil, nil // its end is the time to look
 	}
@@ -163,10 +107,11 @@ func (s *shift) write() time.Duration {
 	if s.written != nil {
 		return checkpoint.Never
 	}
-	p, records, wait := s.r.progress.begin(time.Now())
+	now := time.Now()
+	records, wait := s.r.progress.begin(now)
 	if wait == 0 {
 		s.stored = false // also if a hook ends the goroutine
-		s.written = spawn(func() { s.save(p, records) })
+		s.written = spawn(func() { s.save(records) })
 		return checkpoint.Never
 	}
 	return wait
@@ -176,19 +121,17 @@ func (s *shift) write() time.Duration {
 // grace. What still runs after that is returned.
 func (s *shift) end(lost error) (running <-chan struct{}) {
 	s.endReading(ErrDrain)
-	close(s.stop)
+	s.endHanding(ErrDrain)
+	quiet := s.window.halt()
 	worked := spawn(func() { // all but a write have returned
 		<-s.fed
-		if s.handled != nil {
-			<-s.handled
-		}
-		for page := range s.feed.pages {
-			s.r.settle(page)
-		}
+		<-quiet
+		s.window.clear()
 		s.endHandling(nil)
 	})
 	if !s.returned(worked, lost) {
 		s.endWriting(errAbandoned)
+		s.window.abandon()
 		return spawn(func() {
 			<-worked
 			if s.written != nil {
@@ -204,7 +147,7 @@ func (s *shift) end(lost error) (running <-chan struct{}) {
 	return nil
 }
 
-// returned tells whether the feed and the dispatcher returned in time.
+// returned tells whether the feed and the handlers returned in time.
 func (s *shift) returned(worked <-chan struct{}, lost error) bool {
 	if lost == nil {
 		if s.drain(worked, s.r.cfg().Stop.Drain) {
@@ -213,6 +156,7 @@ func (s *shift) returned(worked <-chan struct{}, lost error) bool {
 		lost = ErrDrain
 	}
 	s.endHandling(lost)
+	s.window.drop()
 	return within(worked, s.r.cfg().Stop.Grace)
 }
 

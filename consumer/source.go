@@ -52,6 +52,16 @@ type Source interface {
 	Open(ctx context.Context, st Stream, s Shard, at checkpoint.Start) (Reader, error)
 }
 
+// Codec is a [Source] whose records are more than their Data: what its own functions read from Raw is kept in a dead letter as bytes, and made again for a redrive. Of the
+// records of other sources the Data is kept. Its methods are safe for concurrent use and make no request.
+type Codec interface {
+	// Encode gives what Decode needs to make Raw and Data of the record again, in another process too. It is a stored format: what one version encodes, later ones decode.
+	Encode(r Record) ([]byte, error)
+	// Decode sets Raw and Data of r, whose other fields are those of the letter, so that the source's functions read from r what they read from the record. What it sets holds
+	// nothing of b. Bytes that cannot be decoded are a [*DecodeError], and r stays as it is.
+	Decode(b []byte, r *Record) error
+}
+
 // Want bounds the next page. A page may be smaller, and it is larger only by a single record that is.
 type Want struct {
 	Records int   // 0: as many as the service gives

@@ -26,15 +26,22 @@ type ShardStatus struct {
 	Epoch    uint64
 	Handled  checkpoint.Position // everything up to here is done
 	Stored   checkpoint.Position // the last position known to be stored
-	InFlight int                 // records read and not settled, counted by whole pages
-	// Behind is how far the shard is behind its newest record: that of the last page, and while records are in flight the time since then too, so that
-	// it grows while a shard waits. Negative: unknown.
+	InFlight int                 // records read and not done
+	GivenUp  int                 // records that were skipped or became letters since the shard was assigned
+	Parked   int                 // keys that are parked, of the whole stream
+	Paused   bool                // by [Consumer.Pause]
+	// Behind is how far the shard is behind its newest record: that of the last page, and while records are in flight that of the page with the first of them and the time since it came, so that
+	// it grows while a record waits. Negative: unknown.
 	Behind time.Duration
 	ReadAt time.Time // when the last page came; zero: none yet
-	// Failing is the failure for which the shard now waits, nil if it does not, and Since is when it first failed.
-	Failing error
-	Attempt int // how often the failing record was delivered
-	Since   time.Time
+	// FailingRecords is how many records failed and wait to be tried again. Failing is the last failure of the first of them, nil if there is none; FailingKey is its key, FailingAt
+	// its position, Attempt how often it was delivered, and Since when it first failed.
+	FailingRecords int
+	Failing        error
+	FailingKey     string
+	FailingAt      checkpoint.Position
+	Attempt        int
+	Since          time.Time
 }
 
 // MarshalJSON writes errors as their texts.

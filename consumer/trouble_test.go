@@ -87,7 +87,7 @@ func TestHazard20_OneRowThatCannotBeFreed(t *testing.T) {
 func TestTrimmedAgainAndAgainIsWaitedFor(t *testing.T) {
 	inWorld(t, &memsource.Config{Poll: time.Second}, func(t *testing.T, w *world) {
 		cfg := w.config()
-		cfg.Failure.OnTrimmed = consumer.Skip
+		cfg.Failure.OnTrimmed = consumer.SkipGap
 		w.start(cfg)
 		<-time.After(10 * time.Second)
 		w.source.Inject(memsource.Fault{Op: memsource.OpNext, Err: consumer.ErrTrimmed, Times: 100})

@@ -153,7 +153,7 @@ func TestHazard12_ParentThatIsGoneReleasesItsChildren(t *testing.T) {
 		dilate(t, d, 49*time.Hour)
 		b.put(t, keys(10), 3)
 		cfg := b.config("worker", b.clients)
-		cfg.Failure.OnTrimmed = consumer.Skip // it is listed still, and cannot be read
+		cfg.Failure.OnTrimmed = consumer.SkipGap // it is listed still, and cannot be read
 		l := run(t, cfg)
 		b.awaitAll(t)
 		l.mustStop(t)

@@ -64,7 +64,7 @@ func TestTrimmedRecords(t *testing.T) {
 	}
 
 	cfg := b.config("skips", b.clients)
-	cfg.Failure.OnTrimmed = consumer.Skip
+	cfg.Failure.OnTrimmed = consumer.SkipGap
 	l = run(t, cfg)
 	if gap := l.awaitGap(t); !gap.Skipped {
 		t.Errorf("got %+v, want it skipped", gap)
@@ -103,7 +103,7 @@ func TestTrimmedShard(t *testing.T) {
 	}
 
 	cfg := b.config("skips", b.clients)
-	cfg.Failure.OnTrimmed = consumer.Skip
+	cfg.Failure.OnTrimmed = consumer.SkipGap
 	l = run(t, cfg)
 	if gap := l.awaitGap(t); !gap.Skipped {
 		t.Errorf("got %+v, want it skipped", gap)

@@ -29,12 +29,12 @@ func Example() {
 			for n := uint64(1); n <= 3 && l.Valid(); n++ {
 				done = checkpoint.Offset(n) // a record was processed
 			}
-			if err := l.Checkpoint(ctx, done); err != nil {
+			if err := l.Checkpoint(ctx, done, checkpoint.Ahead{}); err != nil {
 				fmt.Println(err)
 			}
 			stop()
 			<-l.Draining()
-			if err := l.Release(ctx, done); err != nil {
+			if err := l.Release(ctx, done, checkpoint.Ahead{}); err != nil {
 				fmt.Println(err)
 			}
 			fmt.Println("released at", l.Position())

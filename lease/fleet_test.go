@@ -240,7 +240,7 @@ func (w *crew) release(ctx context.Context, l *lease.Lease) error {
 		ctx, cancel = context.WithTimeout(ctx, w.grace)
 		defer cancel()
 	}
-	return l.Release(ctx, l.Position())
+	return l.Release(ctx, l.Position(), checkpoint.Ahead{})
 }
 
 // order has the job do something, and gives its error.
@@ -255,7 +255,9 @@ func (j *job) order(do func(context.Context, *lease.Lease) error, leave bool) er
 }
 
 func (j *job) checkpoint(n uint64) error {
-	return j.order(func(ctx context.Context, l *lease.Lease) error { return l.Checkpoint(ctx, checkpoint.Offset(n)) }, false)
+	return j.order(func(ctx context.Context, l *lease.Lease) error {
+		return l.Checkpoint(ctx, checkpoint.Offset(n), checkpoint.Ahead{})
+	}, false)
 }
 
 func (j *job) end(n uint64, children ...lease.Shard) error {

@@ -19,6 +19,7 @@ import (
 type Lease struct {
 	shard    Shard
 	start    checkpoint.Start
+	ahead    checkpoint.Ahead
 	holder   holder
 	session  *session
 	keys     keys
@@ -45,7 +46,7 @@ type Lease struct {
 func newLease(row shardRow, s *session, k keys, byWeight bool, learn func(shardRow), end context.CancelCauseFunc) *Lease {
 	return &Lease{
 		shard: Shard{ID: row.ID, Parents: row.Parents, Closed: row.Closed, Meta: row.Meta},
-		start: startIn(row), holder: holder{s.name, row.Epoch, row.Generation},
+		start: startIn(row), ahead: row.Ahead, holder: holder{s.name, row.Epoch, row.Generation},
 		session: s, keys: k, byWeight: byWeight, learn: learn,
 		draining: make(chan struct{}), lost: make(chan struct{}), end: end, row: row, measured: s.clock.mono(),
 	}
@@ -74,6 +75,10 @@ func (l *Lease) Session() string { return l.holder.session }
 // Start is where to begin: after the position that the taking write carried, or where the shard starts.
 func (l *Lease) Start() checkpoint.Start { return l.start }
 
+// Ahead is what is done behind the position of [Lease.Start], as the taking write carried it. It holds only if the first record read is the one that it names as
+// its first.
+func (l *Lease) Ahead() checkpoint.Ahead { return l.ahead }
+
 // Position is the last position known to be stored.
 func (l *Lease) Position() checkpoint.Position { return l.stored().Position }
 
@@ -90,23 +95,24 @@ func (l *Lease) ValidAt(now time.Time) bool {
 // Draining is closed when the shard is wanted back: stop dispatching, finish what is in flight, Release.
 func (l *Lease) Draining() <-chan struct{} { return l.draining }
 
-// Checkpoint stores p, retrying until it is stored, ctx ends or the lease is lost ([ErrLost]). Calls for one lease must not overlap. A position
-// below the stored one is an error ([ErrPosition]) and is not stored.
-func (l *Lease) Checkpoint(ctx context.Context, p checkpoint.Position) error {
+// Checkpoint stores p, and what is done behind it, in one write, retrying until it is stored, ctx ends or the lease is lost ([ErrLost]). Calls for one lease must not overlap. A position
+// below the stored one is an error ([ErrPosition]) and is not stored. Nothing is written if both are stored already.
+func (l *Lease) Checkpoint(ctx context.Context, p checkpoint.Position, ahead checkpoint.Ahead) error {
 	if !l.Valid() {
 		return l.failed("checkpoint", ErrLost)
 	}
-	if p == l.Position() {
+	done := progress{p, ahead}
+	if row := l.stored(); done == row.progress() {
 		return nil
 	}
 	weight, news := l.weight()
 	return l.write(ctx, "checkpoint", l.Valid, news,
 		func(r shardRow) (shardRow, error) {
-			r, err := checkpointed(r, l.holder, p)
+			r, err := checkpointed(r, l.holder, done)
 			r.Rate = weight
 			return r, err
 		},
-		func(r shardRow) bool { return l.holder.holds(r) && !r.Position.Before(p) })
+		func(r shardRow) bool { return l.holder.holds(r) && done.storedIn(r) })
 }
 
 // Weigh tells how many bytes the shard brought, for [Config].ByWeight. It does no I/O.
@@ -135,20 +141,21 @@ func (l *Lease) reweighed() (r shardRow, news bool) {
 	return r, news && l.Valid() && l.holder.holds(r)
 }
 
-// Release stores p and gives the shard up, in one write. After the call, whatever it returned, this epoch is over. A position below the stored one is an
-// error ([ErrPosition]): the shard is given up at the stored one.
-func (l *Lease) Release(ctx context.Context, p checkpoint.Position) error {
+// Release stores p, and what is done behind it, and gives the shard up, in one write. After the call, whatever it returned, this epoch is over. A position below the stored one is an
+// error ([ErrPosition]): the shard is given up at the stored one, with what is stored behind that.
+func (l *Lease) Release(ctx context.Context, p checkpoint.Position, ahead checkpoint.Ahead) error {
 	if !l.finish() {
 		return l.failed("release", ErrLost)
 	}
+	done := progress{p, ahead}
 	var backwards error
-	if at := l.Position(); p.Before(at) {
-		_, backwards = checkpointed(l.stored(), l.holder, p)
-		p = at
+	if row := l.stored(); p.Before(row.Position) {
+		_, backwards = checkpointed(row, l.holder, done)
+		done = row.progress()
 	}
 	err := l.write(ctx, "release", l.mine, true,
-		func(r shardRow) (shardRow, error) { return released(r, l.holder, p, l.successor()) },
-		func(r shardRow) bool { return settled(r, l.holder, p) })
+		func(r shardRow) (shardRow, error) { return released(r, l.holder, done, l.successor()) },
+		func(r shardRow) bool { return settled(r, l.holder, done) })
 	if backwards != nil {
 		err = errors.Join(l.failed("release", backwards), err)
 	}
@@ -161,7 +168,7 @@ func (l *Lease) End(ctx context.Context, p checkpoint.Position, children []Shard
 	if !l.Valid() {
 		return l.failed("end", ErrLost)
 	}
-	if _, err := checkpointed(l.stored(), l.holder, p); err != nil {
+	if _, err := checkpointed(l.stored(), l.holder, progress{at: p}); err != nil {
 		return l.failed("end", err)
 	}
 	ids, rows, err := l.bear(ctx, children)
@@ -176,7 +183,7 @@ func (l *Lease) End(ctx context.Context, p checkpoint.Position, children []Shard
 	}
 	return l.write(ctx, "end", l.mine, true,
 		func(r shardRow) (shardRow, error) { return finished(r, l.holder, p, ids, rows) },
-		func(r shardRow) bool { return r.State == ended && settled(r, l.holder, p) })
+		func(r shardRow) bool { return r.State == ended && settled(r, l.holder, progress{at: p}) })
 }
 
 // finish ends the epoch for its owner, and tells whether it had not ended before.

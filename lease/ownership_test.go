@@ -26,7 +26,7 @@ func TestHazard15_LossCancelsTheWorkAndItsCheckpointFails(t *testing.T) {
 				held <- l
 				<-ctx.Done()
 				cause := context.Cause(ctx)
-				return errors.Join(cause, l.Checkpoint(context.WithoutCancel(ctx), checkpoint.Offset(5)))
+				return errors.Join(cause, l.Checkpoint(context.WithoutCancel(ctx), checkpoint.Offset(5), checkpoint.Ahead{}))
 			}, true)
 		}()
 		l := <-held

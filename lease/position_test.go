@@ -109,7 +109,9 @@ func TestHazard04_PositionNeverGoesBack(t *testing.T) {
 		if got := f.store.lease("a").Position.String(); got != "11" {
 			t.Errorf("position %s after a late duplicate, want 11", got)
 		}
-		err := j.order(func(ctx context.Context, l *lease.Lease) error { return l.Release(ctx, checkpoint.Offset(3)) }, true)
+		err := j.order(func(ctx context.Context, l *lease.Lease) error {
+			return l.Release(ctx, checkpoint.Offset(3), checkpoint.Ahead{})
+		}, true)
 		if !errors.Is(err, lease.ErrPosition) {
 			t.Errorf("release below the stored one: %v, want ErrPosition", err)
 		}

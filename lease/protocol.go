@@ -12,6 +12,21 @@ import (
 // ErrPosition is what [Lease.Checkpoint] and [Lease.Release] answer to a position below the stored one, which is never stored.
 var ErrPosition = errors.New("lease: position below the stored one")
 
+// progress is what one write stores of the work on a shard: the position, and what is done behind it. The two are replaced together, never merged: numbers behind another position are those of
+// other records.
+type progress struct {
+	at    checkpoint.Position
+	ahead checkpoint.Ahead
+}
+
+// storedIn tells whether a row has it, or has a later position. At the same position only the very same Ahead is the one that was written: an older one is that of a write before.
+func (p progress) storedIn(r shardRow) bool {
+	if r.Position.Compare(p.at) == 0 {
+		return r.Ahead == p.ahead
+	}
+	return p.at.Before(r.Position)
+}
+
 // beaten is the session's row with a new heartbeat.
 func beaten(r sessionRow, hb uint64, draining bool) sessionRow {
 	r.HB, r.Draining = hb, draining
@@ -138,20 +153,20 @@ func take(r shardRow, session, incarnation string, e evidence) (shardRow, verdic
 	return r, taken
 }
 
-// checkpointed is the row with position p. It fails with [ErrLost] or [ErrPosition].
-func checkpointed(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
+// checkpointed is the row with progress p. It fails with [ErrLost] or [ErrPosition].
+func checkpointed(r shardRow, h holder, p progress) (shardRow, error) {
 	if !h.holds(r) {
 		return r, ErrLost
 	}
-	if p.Before(r.Position) {
-		return r, fmt.Errorf("%w: %s lies before %s", ErrPosition, p, r.Position)
+	if p.at.Before(r.Position) {
+		return r, fmt.Errorf("%w: %s lies before %s", ErrPosition, p.at, r.Position)
 	}
-	r.Position = p
+	r.Position, r.Ahead = p.at, p.ahead
 	return r, nil
 }
 
-// released is the row with position p and no owner, in one write, handed to the session next, or to nobody by name. It fails as [checkpointed] does.
-func released(r shardRow, h holder, p checkpoint.Position, next string) (shardRow, error) {
+// released is the row with progress p and no owner, in one write, handed to the session next, or to nobody by name. It fails as [checkpointed] does.
+func released(r shardRow, h holder, p progress, next string) (shardRow, error) {
 	r, err := checkpointed(r, h, p)
 	if err == nil {
 		r.Owner, r.Next = "", next
@@ -179,7 +194,7 @@ func finished(r shardRow, h holder, p checkpoint.Position, children []string, ro
 			return r, fmt.Errorf("lease: shard %s: its child %s has no row that names it: END must wait", r.ID, id)
 		}
 	}
-	r, err := checkpointed(r, h, p)
+	r, err := checkpointed(r, h, progress{at: p}) // behind the end there is nothing
 	if err == nil {
 		r.State, r.Owner, r.Next, r.Children = ended, "", "", union(r.Children, children)
 	}
@@ -187,7 +202,7 @@ func finished(r shardRow, h holder, p checkpoint.Position, children []string, ro
 }
 
 // settled tells whether a row, read after a write by h that carried p was sent, shows that the write was applied or that nothing of it is
-// missing: h no longer holds it and the position is there.
-func settled(r shardRow, h holder, p checkpoint.Position) bool {
-	return r.version != 0 && !h.holds(r) && r.Epoch >= h.epoch && r.Generation == h.generation && !r.Position.Before(p)
+// missing: h no longer holds it and the progress is there.
+func settled(r shardRow, h holder, p progress) bool {
+	return r.version != 0 && !h.holds(r) && r.Epoch >= h.epoch && r.Generation == h.generation && p.storedIn(r)
 }

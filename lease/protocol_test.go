@@ -195,18 +195,18 @@ func TestARowThatNamesMeAndThatIDoNotRunIsTakenAgain(t *testing.T) {
 func TestOnlyTheHolderStoresAndNeverBackwards(t *testing.T) {
 	row := shardRow{head: head{version: 3}, ID: "s", Owner: "me", Epoch: 4, Generation: 2, State: open, Position: checkpoint.Offset(9)}
 	h := holder{"me", 4, 2}
-	writes := map[string]func(shardRow, holder, checkpoint.Position) (shardRow, error){
+	writes := map[string]func(shardRow, holder, progress) (shardRow, error){
 		"checkpoint": checkpointed,
-		"release":    func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) { return released(r, h, p, "") },
-		"end": func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
-			return finished(r, h, p, nil, nil)
+		"release":    func(r shardRow, h holder, p progress) (shardRow, error) { return released(r, h, p, "") },
+		"end": func(r shardRow, h holder, p progress) (shardRow, error) {
+			return finished(r, h, p.at, nil, nil)
 		},
 	}
 	for name, write := range writes {
-		if next, err := write(row, h, checkpoint.Offset(9)); err != nil || next.Position != checkpoint.Offset(9) || next.version != 3 {
+		if next, err := write(row, h, progress{at: checkpoint.Offset(9)}); err != nil || next.Position != checkpoint.Offset(9) || next.version != 3 {
 			t.Errorf("%s at the same position: %+v, %v", name, next, err)
 		}
-		if _, err := write(row, h, checkpoint.Offset(8)); !errors.Is(err, ErrPosition) {
+		if _, err := write(row, h, progress{at: checkpoint.Offset(8)}); !errors.Is(err, ErrPosition) {
 			t.Errorf("%s: Hazard 4: a position below the stored one: %v", name, err)
 		}
 		for what, change := range map[string]func(*shardRow){
@@ -219,7 +219,7 @@ func TestOnlyTheHolderStoresAndNeverBackwards(t *testing.T) {
 		} {
 			other := row
 			change(&other)
-			if next, err := write(other, h, checkpoint.Offset(10)); !errors.Is(err, ErrLost) {
+			if next, err := write(other, h, progress{at: checkpoint.Offset(10)}); !errors.Is(err, ErrLost) {
 				t.Errorf("%s over another %s: %+v, %v", name, what, next, err)
 			}
 		}
@@ -245,18 +245,23 @@ func TestHazard07_EndWaitsForTheRowsOfAllChildren(t *testing.T) {
 }
 
 func TestAWriteIsSettledOnlyWhenItsPositionIsThere(t *testing.T) {
-	h, p := holder{"me", 4, 0}, checkpoint.Offset(9)
-	row := shardRow{head: head{version: 3}, State: open, Epoch: 4, Position: p}
+	h, p := holder{"me", 4, 0}, progress{checkpoint.Offset(9), aheadOf(1)}
+	row := shardRow{head: head{version: 3}, State: open, Epoch: 4, Position: p.at, Ahead: p.ahead}
 	for name, c := range map[string]struct {
 		change func(*shardRow)
 		want   bool
 	}{
-		"released":              {func(*shardRow) {}, true},
-		"released and taken":    {func(r *shardRow) { r.Owner, r.Epoch = "other", 5 }, true},
-		"not applied":           {func(r *shardRow) { r.Owner = "me" }, false},
-		"taken from before":     {func(r *shardRow) { r.Owner, r.Epoch, r.Position = "other", 5, checkpoint.Offset(8) }, false},
-		"of another generation": {func(r *shardRow) { r.Generation = 1 }, false},
-		"gone":                  {func(r *shardRow) { r.version = 0 }, false},
+		"released":               {func(*shardRow) {}, true},
+		"released and taken":     {func(r *shardRow) { r.Owner, r.Epoch = "other", 5 }, true},
+		"not applied":            {func(r *shardRow) { r.Owner = "me" }, false},
+		"taken from before":      {func(r *shardRow) { r.Owner, r.Epoch, r.Position = "other", 5, checkpoint.Offset(8) }, false},
+		"of another generation":  {func(r *shardRow) { r.Generation = 1 }, false},
+		"with older work behind": {func(r *shardRow) { r.Ahead = aheadOf(2) }, false},
+		"with none behind":       {func(r *shardRow) { r.Ahead = checkpoint.Ahead{} }, false},
+		"taken and went on": {func(r *shardRow) {
+			r.Owner, r.Epoch, r.Position, r.Ahead = "other", 5, checkpoint.Offset(10), checkpoint.Ahead{}
+		}, true},
+		"gone": {func(r *shardRow) { r.version = 0 }, false},
 	} {
 		r := row
 		c.change(&r)

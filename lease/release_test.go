@@ -98,8 +98,10 @@ func TestAProcessThatJoinedAnewWaitsForItsOldHandlers(t *testing.T) {
 // It timed out, was read as not applied, the owner went on, and it landed: so the owner never goes on.
 func TestOnceAReleaseWasSentItsEpochIsOver(t *testing.T) {
 	for name, end := range map[string]func(context.Context, *lease.Lease) error{
-		"release": func(ctx context.Context, l *lease.Lease) error { return l.Release(ctx, checkpoint.Offset(5)) },
-		"end":     func(ctx context.Context, l *lease.Lease) error { return l.End(ctx, checkpoint.Offset(5), nil) },
+		"release": func(ctx context.Context, l *lease.Lease) error {
+			return l.Release(ctx, checkpoint.Offset(5), checkpoint.Ahead{})
+		},
+		"end": func(ctx context.Context, l *lease.Lease) error { return l.End(ctx, checkpoint.Offset(5), nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -121,10 +123,10 @@ func TestOnceAReleaseWasSentItsEpochIsOver(t *testing.T) {
 					if l.Valid() {
 						t.Error("the lease is valid")
 					}
-					if err := l.Checkpoint(ctx, checkpoint.Offset(6)); !errors.Is(err, lease.ErrLost) {
+					if err := l.Checkpoint(ctx, checkpoint.Offset(6), checkpoint.Ahead{}); !errors.Is(err, lease.ErrLost) {
 						t.Errorf("checkpoint: %v, want ErrLost", err)
 					}
-					if err := l.Release(ctx, checkpoint.Offset(6)); !errors.Is(err, lease.ErrLost) {
+					if err := l.Release(ctx, checkpoint.Offset(6), checkpoint.Ahead{}); !errors.Is(err, lease.ErrLost) {
 						t.Errorf("another release: %v, want ErrLost", err)
 					}
 					return err

@@ -131,6 +131,6 @@ func reset(r shardRow, q request) (next shardRow, changed bool, err error) {
 	if planted.Is(planted.GenerationKept) {
 		q.Generation = r.Generation
 	}
-	r.Generation, r.Start, r.Position, r.State, r.Next = q.Generation, q.Start, checkpoint.Position{}, open, ""
+	r.Generation, r.Start, r.Position, r.Ahead, r.State, r.Next = q.Generation, q.Start, checkpoint.Position{}, checkpoint.Ahead{}, open, ""
 	return r, true, nil
 }

@@ -136,9 +136,10 @@ type shardRow struct {
 	Epoch      uint64 // rises with each take
 	Generation uint64 // rises with each reset
 	Position   checkpoint.Position
-	State      string          // open, ended
-	Next       string          // the session that it is handed to
-	Request    json.RawMessage // what an operator asks: a [request]
+	Ahead      checkpoint.Ahead // behind Position, and stored with it
+	State      string           // open, ended
+	Next       string           // the session that it is handed to
+	Request    json.RawMessage  // what an operator asks: a [request]
 	Parents    []string
 	Children   []string
 	Start      checkpoint.Start // where to begin while there is no position; never LATEST
@@ -154,11 +155,17 @@ func (r *shardRow) fields() []field {
 	return []field{
 		{"owner", &r.Owner}, {"epoch", &r.Epoch}, {"generation", &r.Generation}, {"position", &r.Position}, {"state", &r.State},
 		{"next", &r.Next}, {"request", &r.Request}, {"parents", &r.Parents}, {"children", &r.Children}, {"start", &r.Start},
-		{"closed", &r.Closed}, {"meta", &r.Meta}, {"rate", &r.Rate}, {"zone", &r.Zone},
+		{"closed", &r.Closed}, {"meta", &r.Meta}, {"rate", &r.Rate}, {"zone", &r.Zone}, {"ahead", &r.Ahead},
 	}
 }
 
-func (r *shardRow) encode() []byte { return encodeFields(r.fields(), r.others) }
+func (r *shardRow) encode() []byte {
+	fields := r.fields()
+	if r.Ahead.IsZero() {
+		fields = fields[:len(fields)-1] // most rows have none, and are read and written all the time
+	}
+	return encodeFields(fields, r.others)
+}
 
 // row is r to be written: listed if others shall hear of it.
 func (r *shardRow) row(listed bool) Row {
@@ -201,6 +208,9 @@ func (r *shardRow) check() error {
 	}
 	return nil
 }
+
+// progress is what is stored of the work on it.
+func (r *shardRow) progress() progress { return progress{r.Position, r.Ahead} }
 
 // begin is where a new owner begins.
 func (r *shardRow) begin() checkpoint.Start {

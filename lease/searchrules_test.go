@@ -3,6 +3,7 @@
 package lease
 
 import (
+	"slices"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
@@ -20,10 +21,10 @@ type rules struct {
 	ownership    func(sessionRow, time.Duration, time.Duration) ownership
 	take         func(shardRow, string, evidence) (shardRow, verdict)
 	holds        func(holder, shardRow) bool
-	checkpointed func(shardRow, holder, checkpoint.Position) (shardRow, error)
-	released     func(shardRow, holder, checkpoint.Position) (shardRow, error)
+	checkpointed func(shardRow, holder, progress) (shardRow, error)
+	released     func(shardRow, holder, progress) (shardRow, error)
 	finished     func(shardRow, holder, checkpoint.Position, map[string]shardRow) (shardRow, error)
-	settled      func(shardRow, holder, checkpoint.Position) bool
+	settled      func(shardRow, holder, progress) bool
 	freed        func(shardRow, string, bool) (shardRow, bool)
 	child        func() shardRow
 	begin        func(shardRow) checkpoint.Start
@@ -67,7 +68,7 @@ func theRules() *rules {
 		take:         func(r shardRow, me string, e evidence) (shardRow, verdict) { return take(r, me, searchApp, e) },
 		holds:        holder.holds,
 		checkpointed: checkpointed,
-		released: func(r shardRow, h holder, p checkpoint.Position) (shardRow, error) {
+		released: func(r shardRow, h holder, p progress) (shardRow, error) {
 			return released(r, h, p, "")
 		},
 		finished: func(r shardRow, h holder, p checkpoint.Position, rows map[string]shardRow) (shardRow, error) {
@@ -239,16 +240,32 @@ func (s wShard) row(shard, whose uint8) shardRow {
 	if s.state == isEnded {
 		row.State = ended
 	}
-	row.Position = place(s.pos)
+	p := place(s.pos)
+	if s.state == isEnded {
+		p = atEnd(s.pos)
+	}
+	row.Position, row.Ahead = p.at, p.ahead
 	return row
 }
 
-func place(pos uint8) checkpoint.Position {
-	if pos == 0 {
-		return checkpoint.Position{}
+// place is how far the work has come: every second place has the position of the one before, and more behind it.
+func place(pos uint8) progress {
+	var p progress
+	if pos > 0 {
+		p.at = checkpoint.Offset(uint64(pos+1) / 2)
+		if pos%2 == 0 {
+			p.ahead = searchAhead
+		}
 	}
-	return checkpoint.Offset(uint64(pos))
+	return p
 }
+
+// atEnd is the place of a shard that was read to its end: there is nothing behind it.
+func atEnd(pos uint8) progress { return progress{at: checkpoint.Offset(searchEnd + uint64(pos))} }
+
+const searchEnd = 100
+
+var searchAhead = checkpoint.NewAhead(checkpoint.Offset(9), slices.Values([]int{1}))
 
 // wAnswer is the row that a step makes, if it does.
 type wAnswer struct {
@@ -263,7 +280,14 @@ func answerOf(row shardRow, ok bool) wAnswer {
 		a.row.state = isEnded
 	}
 	if n, is := row.Position.Offset(); is {
-		a.row.pos = uint8(n)
+		switch {
+		case n >= searchEnd:
+			a.row.pos = uint8(n - searchEnd)
+		case row.Ahead == searchAhead:
+			a.row.pos = uint8(2 * n)
+		default:
+			a.row.pos = uint8(2*n - 1)
+		}
 	}
 	return a
 }
@@ -327,14 +351,14 @@ func (r *rules) steps(q stepAsked) wAnswer {
 				rows[c.ID] = c
 			}
 			if q.shard == theChild {
-				row, err = finished(row, h, p, nil, nil)
+				row, err = finished(row, h, atEnd(q.pos).at, nil, nil)
 			} else {
-				row, err = r.finished(row, h, p, rows)
+				row, err = r.finished(row, h, atEnd(q.pos).at, rows)
 			}
 		case askSettled:
 			return answerOf(row, r.settled(row, h, p))
 		case askEnded:
-			return answerOf(row, row.State == ended && r.settled(row, h, p))
+			return answerOf(row, row.State == ended && r.settled(row, h, atEnd(q.pos)))
 		case askFree:
 			next, ok := r.freed(row, searchMe, q.flag == 1)
 			return answerOf(next, ok)

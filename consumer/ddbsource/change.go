@@ -25,6 +25,8 @@ const (
 	Remove Event = "REMOVE"
 )
 
+var errNoChange = errors.New("it is no change of a DynamoDB item: it comes from another source, or was kept without Raw")
+
 // Change is one change of an item, as a T. Attributes become fields as the AWS SDK's attributevalue package does it: by the name of the field or
 // its tag `dynamodbav`. Old, New and Key are the handler's to keep; Record holds the whole answer that it came with, see [SDK].
 type Change[T any] struct {
@@ -57,8 +59,7 @@ func Decode[T any](r consumer.Record) (Change[T], error) {
 	c := Change[T]{Record: r}
 	sdk, ok := SDK(r)
 	if !ok {
-		return c, &consumer.DecodeError{Shard: r.Shard, Position: r.Position,
-			Err: errors.New("it is no change of a DynamoDB item: it comes from another source, or was kept without Raw")}
+		return c, &consumer.DecodeError{Shard: r.Shard, Position: r.Position, Err: errNoChange}
 	}
 	c.Event = Event(sdk.EventName)
 	c.TTL = sdk.UserIdentity != nil && aws.ToString(sdk.UserIdentity.Type) == "Service" &&

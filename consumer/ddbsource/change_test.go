@@ -2,11 +2,14 @@ package ddbsource_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"pgregory.net/rapid"
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
@@ -160,6 +163,22 @@ func TestKeyIsUnambiguousAndStable(t *testing.T) {
 					t.Errorf("the key of %v is %s, want %s", keys, got, want)
 				}
 			}
+		}
+	})
+}
+
+// A key from which the item's attributes can be read again is no other item's; the order of a map is another each time.
+func TestKeyIsTheItemsAlone(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		keys := itemKeys().Draw(rt, "keys")
+		answer := map[string]any{"dynamodb": map[string]any{"Keys": keys}}
+		key := served(t, answer).Key
+		var read map[string]any
+		if err := json.Unmarshal([]byte(key), &read); err != nil || !reflect.DeepEqual(read, keys) {
+			rt.Fatalf("the key of %v is %s, which reads %v, %v", keys, key, read, err)
+		}
+		if again := served(t, answer).Key; again != key {
+			rt.Fatalf("the key of %v is %s, and %s", keys, key, again)
 		}
 	})
 }

@@ -1,9 +1,7 @@
 package ddbsource
 
 import (
-	"encoding/base64"
 	"fmt"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
@@ -12,7 +10,7 @@ import (
 	"github.com/runnelhq/runnel/consumer"
 )
 
-// raw is what a record of this source carries. It is part of the answer, so who holds it holds all records of that.
+// raw is what a record of this source carries, and has a change. Where it was read, it is part of the answer, so who holds it holds all records of that.
 type raw types.Record
 
 // SDK is the record as the AWS SDK gave it, and false for a record of another source. What it refers to must not be changed, and may be kept. It holds
@@ -43,34 +41,18 @@ func (sh *shard) fill(to *consumer.Record, r *types.Record) (err error) {
 }
 
 // keyText is the item's key as a record's Key: DynamoDB's own JSON without white space, the attributes in the order of their names as bytes, such as
-// {"id":{"S":"a"},"n":{"N":"1.5"}}. Numbers are as the service writes them, bytes are base64. In strings only quotes, backslashes and control
-// characters are escaped, the last as \u00XX. Positions and marks of keys are stored under it, so it never changes.
+// {"id":{"S":"a"},"n":{"N":"1.5"}}. Numbers are as the service writes them, which is one text for a number however it was put; bytes are base64. In strings only
+// quotes, backslashes and control characters are escaped, the last as \u00XX. Positions and marks of keys are stored under it, so it never changes.
 func keyText(keys map[string]types.AttributeValue) (string, error) {
-	names := make([]string, 0, len(keys))
-	for name := range keys {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	b := append(make([]byte, 0, 64), '{')
-	for i, name := range names {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendQuoted(b, name)
-		b = append(b, ':', '{')
-		switch v := keys[name].(type) {
-		case *types.AttributeValueMemberS:
-			b = appendQuoted(append(b, `"S":`...), v.Value)
-		case *types.AttributeValueMemberN:
-			b = appendQuoted(append(b, `"N":`...), v.Value)
-		case *types.AttributeValueMemberB:
-			b = appendQuoted(append(b, `"B":`...), base64.StdEncoding.EncodeToString(v.Value))
+	for name, v := range keys {
+		switch v.(type) {
+		case *types.AttributeValueMemberS, *types.AttributeValueMemberN, *types.AttributeValueMemberB:
 		default:
 			return "", fmt.Errorf("key attribute %q is a %T: keys are strings, numbers or bytes", name, v)
 		}
-		b = append(b, '}')
 	}
-	return string(append(b, '}')), nil
+	b, err := appendAttributes(make([]byte, 0, 64), keys)
+	return string(b), err
 }
 
 func appendQuoted(b []byte, s string) []byte {

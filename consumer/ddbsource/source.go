@@ -41,7 +41,10 @@ type Config struct {
 	Timeout time.Duration
 }
 
-var _ consumer.Source = (*Source)(nil)
+var (
+	_ consumer.Source = (*Source)(nil)
+	_ consumer.Codec  = (*Source)(nil)
+)
 
 // Source is the stream of a DynamoDB table as a [consumer.Source]. It is safe for concurrent use.
 type Source struct {

@@ -20,6 +20,8 @@
 //		})
 //	}
 //
+// If the source is a [consumer.Codec], each record that the suite reads is also encoded, decoded by another source, and compared.
+//
 // The suite holds a source to what every service promises. How an idle reader is paced, and what a source does when a request fails,
 // depends on the service: its own tests show that. Readers that poll in short intervals make the suite quick; it makes about eight streams, one after
 // the other, and reads a few hundred pages.

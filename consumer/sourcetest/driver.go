@@ -30,6 +30,8 @@ type Stream struct {
 	Put func(ctx context.Context, key string, value []byte) error
 	// Read finds in a record what Put was given. It is called before the page is released. Nil: the record's Key and Data.
 	Read func(r consumer.Record) (key string, value []byte, err error)
+	// Same tells whether two Raw say the same to the source's functions, where the source is a [consumer.Codec] and one of them was decoded. Nil: reflect.DeepEqual.
+	Same func(raw, decoded any) bool
 
 	Roll         func(ctx context.Context, shard string) error                 // see the ability [Roll]
 	Merge        func(ctx context.Context, a, b string) error                  // see [Merge]

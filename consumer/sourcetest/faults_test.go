@@ -82,7 +82,7 @@ func inPin(name, test, says string, pin func(at, pinned checkpoint.Start) checkp
 // TestFaultsAreCaught is what the suite's own worth rests on.
 func TestFaultsAreCaught(t *testing.T) {
 	t.Parallel()
-	for _, f := range slices.Concat(pageFaults(), recordFaults(), shardFaults(), startFaults(), lifeFaults()) {
+	for _, f := range slices.Concat(pageFaults(), recordFaults(), shardFaults(), startFaults(), lifeFaults(), codecFaults()) {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			failures := judge(t.Context(), memory(f.bend)).failures

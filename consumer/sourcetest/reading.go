@@ -111,6 +111,7 @@ func (r *reading) note(tb testing.TB, rec consumer.Record) {
 	if err != nil {
 		tb.Fatalf("%s: Stream.Read of the record at %s: %v", r, rec.Position, err)
 	}
+	r.recode(tb, rec, put{key: key, value: string(value)})
 	r.given = append(r.given, given{
 		put:       put{key: strings.Clone(key), value: string(value)},
 		recordKey: strings.Clone(rec.Key),

@@ -98,7 +98,7 @@ func (f *fleet) work(ctx context.Context, name string, l *lease.Lease) <-chan st
 	case <-l.Draining():
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		_ = l.Release(ctx, l.Position()) // what fails is told to Config.Error
+		_ = l.Release(ctx, l.Position(), l.Ahead()) // what fails is told to Config.Error
 	case <-ctx.Done():
 	}
 	return nil

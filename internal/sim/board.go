@@ -60,7 +60,7 @@ func (h holder) work(ctx context.Context, l *lease.Lease) <-chan struct{} {
 	}
 	ctx, cancel := p.Limit(ctx, h.f.timing.Expiry/2, context.DeadlineExceeded)
 	defer cancel()
-	if err := l.Release(ctx, l.Position()); err != nil {
+	if err := l.Release(ctx, l.Position(), l.Ahead()); err != nil {
 		h.f.fail("release", "%s cannot release %s: %v", p.name, id, err)
 	}
 	return nil

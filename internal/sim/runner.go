@@ -89,7 +89,7 @@ func (j *job) once(ctx context.Context) (running <-chan struct{}, again bool) {
 	writers := j.p.Group()
 	over := j.dispatch(ctx, handling, writing, writers)
 	if over == isWanted && planted.Is(planted.ReleaseFirst) {
-		_ = j.l.Release(ctx, j.position())
+		_ = j.l.Release(ctx, j.position(), checkpoint.Ahead{})
 	}
 	if over == isWanted {
 		j.settle(ctx, writing, writers)
@@ -230,7 +230,7 @@ func (j *job) store(ctx context.Context, writers ground.Group) time.Duration {
 	}
 	j.writing = through
 	writers.Go(func() {
-		err := j.l.Checkpoint(ctx, checkpoint.Offset(uint64(through-1)))
+		err := j.l.Checkpoint(ctx, checkpoint.Offset(uint64(through-1)), checkpoint.Ahead{})
 		j.writing = 0
 		if err == nil {
 			j.stored = through
@@ -269,7 +269,7 @@ func (j *job) giveUp(ctx context.Context, why outcome) {
 	}
 	ctx, cancel := j.p.Limit(ctx, j.grace, context.DeadlineExceeded)
 	defer cancel()
-	j.p.w.audit.gaveUp(j, j.l.Release(ctx, j.position()), "release")
+	j.p.w.audit.gaveUp(j, j.l.Release(ctx, j.position(), checkpoint.Ahead{}), "release")
 }
 
 // end marks the shard as ended, and tries again until that is stored or the shard is wanted back.

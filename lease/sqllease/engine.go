@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/runnelhq/runnel/internal/sqldialect"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -23,8 +24,10 @@ const (
 // In every one a row is compared and written in one transaction, and cursors are counted in a row of a table of their own, by the transaction that stamps them, which has that row to
 // itself until it has ended. So counts are committed in their order: who has seen a count has seen, or misses no more, every lower one.
 type engine interface { //nolint:interfacebloat // the wall itself: all that is not SQL in general
-	// refuses tells what a table cannot be called, or is "".
-	refuses(table string) string
+	sqldialect.Judge
+
+	// Refuses tells what a table cannot be called, or is "".
+	Refuses(table string) string
 	// schema makes what is missing of the tables, statement by statement.
 	schema() []string
 	// setup makes the tables unless mustExist, and checks them.
@@ -42,16 +45,11 @@ type engine interface { //nolint:interfacebloat // the wall itself: all that is 
 	// put and remove are each a [change].
 	put(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error
 	remove(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error
-	// oneWriter tells that a write waits for every other.
-	oneWriter() bool
 
-	// transient tells of an error that others are the cause of: nothing was done, and it may go well the next time. obstacle names that cause.
-	transient(err error) bool
-	obstacle() string
-	// blamesRow tells of an error that is about one row and not about the database.
-	blamesRow(err error) bool
-	// explain adds what is known of an error by its code.
-	explain(err error) error
+	// BlamesRow tells of an error that is about one row and not about the database.
+	BlamesRow(err error) bool
+	// Explain adds what is known of an error by its code.
+	Explain(err error) error
 }
 
 // change applies a write to the rows, in a transaction of conn, and has each one's answer in answers: nil, or a conflict. An error is about the transaction: nothing

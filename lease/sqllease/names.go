@@ -4,9 +4,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
+
+	"github.com/runnelhq/runnel/internal/sqldialect"
+	"github.com/runnelhq/runnel/lease"
 )
+
+// keeper is what errors say of this package.
+var keeper = sqldialect.Keeper{Package: "sqllease", Keeps: "leases", Memory: "memlease", Unsure: "read the rows", Table: lease.ErrTable, Denied: lease.ErrDenied}
 
 // names are those of a store's tables and of its index.
 type names struct{ table, changes, counter string }
@@ -20,9 +24,3 @@ func (n names) countError(err error) error {
 	}
 	return err
 }
-
-// plainName leaves room for what is appended to it within the 63 bytes that SQL databases commonly take.
-var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,49}$`)
-
-// quote makes an identifier of any name.
-func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/runnelhq/runnel/internal/sqldialect"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -18,30 +18,23 @@ import (
 // Transactions never wait for each other in a circle. Each locks the rows that it writes in the order of their keys, then the counter if it needs it, and then waits for nothing but a
 // row that is being deleted, by one that has all its locks.
 type postgres struct {
+	sqldialect.PostgreSQL
 	names
 
-	schemaName, rows, count                string // the names of the schema and, quoted, of the tables
+	rows, count                            string // the names of the tables, quoted
 	all, later, some                       string // reads
 	look, lock                             string // reads of versions
 	next, create, update, discard, touched string // writes
 }
 
-const (
-	// given are the rows of the parameters. Their number says nothing new but to the planner, which would suppose a hundred, and for one row read the whole table.
-	given = ` (SELECT * FROM json_to_recordset($1::text::json) AS v (grp text, name text, version bigint, cursor bigint, value text) LIMIT $2::bigint) AS v `
-	// notThePrimary adds a row to an answer that does not count: what a standby has, or a server that was set to read only to be replaced, may be old. That it is asked in the statement
-	// itself leaves no moment between.
-	notThePrimary = ` UNION ALL SELECT NULL, NULL, NULL, NULL, CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE 'set to read only' END
-  WHERE pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'`
-)
+// given are the rows of the parameters. Their number says nothing new but to the planner, which would suppose a hundred, and for one row read the whole table.
+const given = ` (SELECT * FROM json_to_recordset($1::text::json) AS v (grp text, name text, version bigint, cursor bigint, value text) LIMIT $2::bigint) AS v `
 
 func newPostgres(table string) *postgres {
-	schema, name, found := strings.Cut(table, ".")
-	if !found {
-		schema, name = "public", table
-	}
-	e := &postgres{names: namesOf(name), schemaName: schema}
-	e.rows, e.count = quote(schema)+"."+quote(e.table), quote(schema)+"."+quote(e.counter)
+	schema, name := sqldialect.Cut(table)
+	e := &postgres{PostgreSQL: sqldialect.PostgreSQL{Keeper: keeper, Schema: schema}, names: namesOf(name)}
+	e.rows, e.count = e.Where(e.table), e.Where(e.counter)
+	notThePrimary := ` UNION ALL ` + e.NotThePrimary(5)
 	selected := `SELECT r.grp, r.name, r.version, r.cursor, r.value FROM ` + e.rows + ` AS r WHERE `
 	keys := `(r.grp, r.name) IN (SELECT v.grp, v.name FROM` + given + `)`
 	same := ` WHERE r.grp = v.grp AND r.name = v.name AND r.version = v.version RETURNING r.grp, r.name`
@@ -57,17 +50,6 @@ func newPostgres(table string) *postgres {
 	e.update = `UPDATE ` + e.rows + ` AS r SET version = r.version + 1, value = v.value, cursor = coalesce(v.cursor, r.cursor) FROM` + given + same
 	e.discard = `DELETE FROM ` + e.rows + ` AS r USING` + given + same
 	return e
-}
-
-func (*postgres) refuses(table string) string {
-	schema, name, found := strings.Cut(table, ".")
-	if !found {
-		schema, name = "public", table
-	}
-	if !plainName.MatchString(name) || !plainName.MatchString(schema) {
-		return "use letters, digits and underscores, 50 at most, the first no digit, with a schema of the same and a dot before it or without"
-	}
-	return ""
 }
 
 // parameter is a row as statements get it.
@@ -102,15 +84,13 @@ func (e *postgres) since(group string, count int64) (query string, args []any) {
 	return e.later, []any{group, count}
 }
 
-// refuse tells of the row that notThePrimary adds: no other is without a group.
-func (*postgres) refuse(c columns) error {
+// refuse tells of the row that says that the server is not the primary: no other is without a group.
+func (e *postgres) refuse(c columns) error {
 	if c.group != nil {
 		return nil
 	}
-	return fmt.Errorf("the server is %v: %s", c.value, primaryOnly)
+	return e.Refuse(c.value)
 }
-
-func (*postgres) oneWriter() bool { return false }
 
 func (e *postgres) put(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error {
 	return e.change(ctx, conn, rows, answers, stamped, func(sound []lease.Row) (done map[place]bool, err error) {
@@ -166,7 +146,7 @@ func parameterOf(row lease.Row) parameter {
 func (e *postgres) change(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error, first func(lease.Row) bool,
 	write func(sound []lease.Row) (done map[place]bool, err error),
 ) error {
-	return e.transact(ctx, conn, func() (keep bool, err error) {
+	return e.Transact(ctx, conn, func() (keep bool, err error) {
 		for _, round := range rounds(rows) {
 			sound := make([]lease.Row, 0, len(round))
 			var stored map[place]uint64

@@ -4,8 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 
+	"github.com/runnelhq/runnel/internal/sqldialect"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -20,7 +20,7 @@ func (e *postgres) schema() []string {
   value   text NOT NULL,
   PRIMARY KEY (grp, name)
 )`,
-		`CREATE INDEX IF NOT EXISTS ` + quote(e.changes) + ` ON ` + e.rows + ` (grp, cursor)`,
+		`CREATE INDEX IF NOT EXISTS ` + sqldialect.Quote(e.changes) + ` ON ` + e.rows + ` (grp, cursor)`,
 		`CREATE TABLE IF NOT EXISTS ` + e.count + ` (
   id   integer NOT NULL PRIMARY KEY,
   last bigint NOT NULL
@@ -32,7 +32,7 @@ func (e *postgres) schema() []string {
 
 // setup sees and makes everything in one transaction, under a lock of its own: CREATE TABLE IF NOT EXISTS fails where two make one table in the same instant.
 func (e *postgres) setup(ctx context.Context, conn *sql.Conn, mustExist bool) error {
-	if err := e.usable(ctx, conn); err != nil {
+	if err := e.Usable(ctx, conn); err != nil {
 		return err
 	}
 	t := tables{
@@ -42,9 +42,9 @@ func (e *postgres) setup(ctx context.Context, conn *sql.Conn, mustExist bool) er
 			count: map[string]string{"id": "integer", "last": "bigint"},
 			key:   "grp, name", index: "grp, cursor",
 		},
-		schema: e.schema(), touch: e.touched, look: e.shapeOf,
+		schema: e.schema(), touch: e.touched, look: e.Look,
 	}
-	return e.transact(ctx, conn, func() (keep bool, err error) {
+	return e.Transact(ctx, conn, func() (keep bool, err error) {
 		if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))`, "runnel "+e.rows); err != nil {
 			return false, err
 		}
@@ -53,31 +53,6 @@ func (e *postgres) setup(ctx context.Context, conn *sql.Conn, mustExist bool) er
 		}
 		return keep, e.permitted(ctx, conn)
 	})
-}
-
-// usable checks that the server is a PostgreSQL that can be written, and the database one of Unicode.
-func (e *postgres) usable(ctx context.Context, conn *sql.Conn) error {
-	var version, encoding string
-	var number int
-	var standby, readOnly bool
-	err := conn.QueryRowContext(ctx, `SELECT version(), current_setting('server_version_num')::int, getdatabaseencoding(), pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'`).
-		Scan(&version, &number, &encoding, &standby, &readOnly)
-	product, _, _ := strings.Cut(version, " ")
-	switch {
-	case err != nil && e.transient(err):
-		return err
-	case err != nil:
-		return fmt.Errorf("ask for the version of PostgreSQL, which Config.Dialect says the database is: %w", err)
-	case product != "PostgreSQL" || number < 130000:
-		return fmt.Errorf("%w: the server is %s: this store needs PostgreSQL 13 or later", lease.ErrTable, version)
-	case encoding != "UTF8":
-		return fmt.Errorf("%w: the encoding of the database is %s, which cannot hold every key: use a database of ENCODING 'UTF8'", lease.ErrTable, encoding)
-	case standby:
-		return fmt.Errorf("the server is a standby: %s", primaryOnly)
-	case readOnly:
-		return fmt.Errorf("the server, the database or the role is set to read only: %s", primaryOnly)
-	}
-	return nil
 }
 
 // permitted checks that the role may do with the tables what a store does.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/runnelhq/runnel/internal/sqldialect"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -14,19 +15,19 @@ type tables struct {
 
 	schema []string // makes what is missing
 	touch  string   // writes the counter as it is
-	look   func(ctx context.Context, conn *sql.Conn, name string) (shape, error)
+	look   func(ctx context.Context, conn *sql.Conn, name string) (sqldialect.Shape, error)
 }
 
 // setup makes what is missing unless mustExist, and checks all.
 func (t tables) setup(ctx context.Context, conn *sql.Conn, mustExist bool) (keep bool, err error) {
-	look := func(name string) (shape, error) { return t.look(ctx, conn, name) }
+	look := func(name string) (sqldialect.Shape, error) { return t.look(ctx, conn, name) }
 	missing, err := t.missing(look)
 	if err != nil {
 		return false, err
 	}
 	if missing == "" {
 		// Shows that this connection may write, too.
-		counts, err := affects(ctx, conn, t.touch)
+		counts, err := sqldialect.Affects(ctx, conn, t.touch)
 		if counts || err != nil {
 			return false, err
 		}
@@ -36,7 +37,7 @@ func (t tables) setup(ctx context.Context, conn *sql.Conn, mustExist bool) (keep
 		return false, fmt.Errorf("%s does not exist, and Config.MustExist forbids to make it: make it as Store.Schema says, or unset MustExist", missing)
 	}
 	for _, statement := range t.schema {
-		if err := execute(ctx, conn, statement); err != nil {
+		if err := sqldialect.Execute(ctx, conn, statement); err != nil {
 			return false, err
 		}
 	}

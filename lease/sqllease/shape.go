@@ -6,33 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/runnelhq/runnel/internal/sqldialect"
 	"github.com/runnelhq/runnel/lease"
 )
-
-// shape is how what has a name is made.
-type shape struct {
-	name    string
-	kind    string // with its article: a table, a view, an index and of which table; "" if nothing has the name. The rest is a table's
-	faults  []string
-	columns map[string]column
-	key     string            // columns of the primary key, if it has an index
-	indexes map[string]string // columns of those that are complete
-	unique  map[string]string // columns of those that refuse rows
-}
-
-type column struct {
-	kind     string
-	nullable bool
-	filled   bool // without being named in an INSERT
-}
-
-// aTable is the kind of what leases can be in.
-const aTable = "a table"
-
-// emptyShape is one in which what is found can be written down.
-func emptyShape(name string) shape {
-	return shape{name: name, columns: map[string]column{}, indexes: map[string]string{}, unique: map[string]string{}}
-}
 
 // layout is what a store's tables are to look like.
 type layout struct {
@@ -43,7 +19,7 @@ type layout struct {
 }
 
 // missing names the first of the tables and the index that is not there, or is "". The error is about one that is there and has another shape.
-func (l layout) missing(look func(name string) (shape, error)) (string, error) {
+func (l layout) missing(look func(name string) (sqldialect.Shape, error)) (string, error) {
 	rows, err := look(l.table)
 	if err != nil {
 		return "", err
@@ -56,80 +32,31 @@ func (l layout) missing(look func(name string) (shape, error)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	faults := append(rows.differences(l.rows), counter.differences(l.count)...)
-	if rows.kind == aTable {
-		if rows.key != l.key {
-			faults = append(faults, fmt.Sprintf("the primary key of %q is (%s); want (%s)", l.table, rows.key, l.key))
+	faults := append(rows.Differences(l.rows), counter.Differences(l.count)...)
+	if rows.Kind == sqldialect.ATable {
+		if rows.Key != l.key {
+			faults = append(faults, fmt.Sprintf("the primary key of %q is (%s); want (%s)", l.table, rows.Key, l.key))
 		}
-		for _, name := range slices.Sorted(maps.Keys(rows.unique)) {
-			faults = append(faults, fmt.Sprintf("index %q of %q wants (%s) unique", name, l.table, rows.unique[name]))
+		for _, name := range slices.Sorted(maps.Keys(rows.Unique)) {
+			faults = append(faults, fmt.Sprintf("index %q of %q wants (%s) unique", name, l.table, rows.Unique[name]))
 		}
 	}
-	if want := fmt.Sprintf("an index of %q", l.table); changes.kind != "" && !strings.EqualFold(changes.kind, want) {
-		faults = append(faults, fmt.Sprintf("%q is %s; want %s", l.changes, changes.kind, want))
+	if want := fmt.Sprintf("an index of %q", l.table); changes.Kind != "" && !strings.EqualFold(changes.Kind, want) {
+		faults = append(faults, fmt.Sprintf("%q is %s; want %s", l.changes, changes.Kind, want))
 	}
-	index := rows.index(l.changes)
+	index := rows.Index(l.changes)
 	if index != "" && index != l.index {
 		faults = append(faults, fmt.Sprintf("index %q is on (%s); want (%s)", l.changes, index, l.index))
 	}
 	switch {
 	case faults != nil:
 		return "", fmt.Errorf("%w: %s: it is no table of leases: use another Config.Table", lease.ErrTable, strings.Join(faults, "; "))
-	case rows.kind == "":
+	case rows.Kind == "":
 		return fmt.Sprintf("table %q", l.table), nil
 	case index == "":
 		return fmt.Sprintf("index %q", l.changes), nil
-	case counter.kind == "":
+	case counter.Kind == "":
 		return fmt.Sprintf("table %q", l.counter), nil
 	}
 	return "", nil
 }
-
-// index has the columns of a complete index, or is "".
-func (s *shape) index(name string) string {
-	for other, columns := range s.indexes {
-		if strings.EqualFold(other, name) {
-			return columns
-		}
-	}
-	return ""
-}
-
-// differences tells how the table, if it exists, differs from one with columns of these types. Further columns are fine if an INSERT need not name them.
-func (s *shape) differences(columns map[string]string) (faults []string) {
-	differ := func(format string, args ...any) {
-		faults = append(faults, fmt.Sprintf("%q ", s.name)+fmt.Sprintf(format, args...))
-	}
-	switch s.kind {
-	case "":
-		return nil
-	case aTable:
-	default:
-		differ("is %s; want %s", s.kind, aTable)
-		return faults
-	}
-	for _, fault := range s.faults {
-		differ("%s", fault)
-	}
-	for _, name := range slices.Sorted(maps.Keys(columns)) {
-		switch c, ok := s.columns[name]; {
-		case !ok:
-			differ("has no column %s", name)
-		case c.kind != columns[name] || c.nullable:
-			null := " NOT NULL"
-			if c.nullable {
-				null = ""
-			}
-			differ("has the column %s %s%s; want %s NOT NULL", name, c.kind, null, columns[name])
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.columns)) {
-		if _, ok := columns[name]; !ok && !s.columns[name].nullable && !s.columns[name].filled {
-			differ("has a column %s of its own that must be given a value", name)
-		}
-	}
-	return faults
-}
-
-// listed is a list of columns with one more.
-func listed(list, column string) string { return strings.TrimPrefix(list+", "+column, ", ") }

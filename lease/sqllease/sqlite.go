@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/runnelhq/runnel/internal/sqldialect"
 	"github.com/runnelhq/runnel/lease"
 )
 
 // sqlite is the engine of SQLite, which has one writer at a time.
 type sqlite struct {
+	sqldialect.SQLite
 	names
 
 	all, later, version                  string // reads
@@ -22,8 +24,8 @@ type sqlite struct {
 const selected = `SELECT grp, name, version, cursor, value FROM `
 
 func newSQLite(table string) *sqlite {
-	e := &sqlite{names: namesOf(table)}
-	rows, counter := where(e.table), where(e.counter)
+	e := &sqlite{SQLite: sqldialect.SQLite{Keeper: keeper}, names: namesOf(table)}
+	rows, counter := e.Where(e.table), e.Where(e.counter)
 	e.all = selected + rows + ` WHERE grp = ?1`
 	e.later = e.all + ` AND cursor > ?2`
 	e.version = `SELECT version FROM ` + rows + ` WHERE grp = ?1 AND name = ?2`
@@ -35,16 +37,6 @@ func newSQLite(table string) *sqlite {
 	return e
 }
 
-// where names a table for sure: without its schema, a temporary one of the same name would come first.
-func where(name string) string { return "main." + quote(name) }
-
-func (*sqlite) refuses(table string) string {
-	if !plainName.MatchString(table) || strings.HasPrefix(strings.ToLower(table), "sqlite_") {
-		return "use letters, digits and underscores, 50 at most, the first no digit, and not sqlite_ to begin with"
-	}
-	return ""
-}
-
 // maxKeys takes two parameters each, and SQLite before 3.32 takes 999.
 func (*sqlite) maxKeys() int { return 250 }
 
@@ -52,7 +44,7 @@ func (e *sqlite) get(places []place) (query string, args []any) {
 	for _, p := range places {
 		args = append(args, p.group, p.name)
 	}
-	return selected + where(e.table) + ` WHERE (grp, name) IN (VALUES ` + strings.TrimSuffix(strings.Repeat("(?, ?), ", len(places)), ", ") + `)`, args
+	return selected + e.Where(e.table) + ` WHERE (grp, name) IN (VALUES ` + strings.TrimSuffix(strings.Repeat("(?, ?), ", len(places)), ", ") + `)`, args
 }
 
 func (e *sqlite) list(group string) (query string, args []any) { return e.all, []any{group} }
@@ -64,10 +56,8 @@ func (e *sqlite) since(group string, count int64) (query string, args []any) {
 // refuse has nothing to refuse: there is one file, and whoever reads it reads what was committed.
 func (*sqlite) refuse(columns) error { return nil }
 
-func (*sqlite) oneWriter() bool { return true }
-
 func (e *sqlite) put(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error {
-	return e.transact(ctx, conn, func() (keep bool, err error) {
+	return e.Transact(ctx, conn, func() (keep bool, err error) {
 		var count int64
 		if slices.ContainsFunc(rows, stamped) {
 			if count, err = e.count(ctx, conn); err != nil {
@@ -78,11 +68,11 @@ func (e *sqlite) put(ctx context.Context, conn *sql.Conn, rows []lease.Row, answ
 			version, value := int64(row.Version), string(row.Value) //nolint:gosec // checked
 			switch {
 			case row.Version == 0:
-				return affects(ctx, conn, e.create, at.group, at.name, count, value)
+				return sqldialect.Affects(ctx, conn, e.create, at.group, at.name, count, value)
 			case stamped(row):
-				return affects(ctx, conn, e.stamp, at.group, at.name, version, value, count)
+				return sqldialect.Affects(ctx, conn, e.stamp, at.group, at.name, version, value, count)
 			default:
-				return affects(ctx, conn, e.update, at.group, at.name, version, value)
+				return sqldialect.Affects(ctx, conn, e.update, at.group, at.name, version, value)
 			}
 		})
 	})
@@ -95,13 +85,13 @@ func (e *sqlite) count(ctx context.Context, conn *sql.Conn) (count int64, err er
 }
 
 func (e *sqlite) remove(ctx context.Context, conn *sql.Conn, rows []lease.Row, answers []error) error {
-	return e.transact(ctx, conn, func() (keep bool, err error) {
+	return e.Transact(ctx, conn, func() (keep bool, err error) {
 		return e.each(ctx, conn, rows, answers, func(row lease.Row, at place) (bool, error) {
 			if row.Version == 0 {
 				_, exists, err := e.stored(ctx, conn, at)
 				return !exists, err
 			}
-			return affects(ctx, conn, e.discard, at.group, at.name, int64(row.Version)) //nolint:gosec // checked
+			return sqldialect.Affects(ctx, conn, e.discard, at.group, at.name, int64(row.Version)) //nolint:gosec // checked
 		})
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/runnelhq/runnel/internal/sqldialect"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -31,15 +32,15 @@ type Config struct {
 
 // Store is a [lease.Store] in a table of a database. It is safe for concurrent use and starts no goroutine.
 type Store struct {
-	db      *sql.DB
-	cfg     Config
-	engine  engine
-	writing chan struct{} // holds an element while one of this store's writes is under way, if each waits for every other: they wait here in turn, rather than for the lock by chance
+	db     *sql.DB
+	cfg    Config
+	engine engine
+	pool   sqldialect.Pool
 }
 
 // New returns a store in db, which stays the caller's to close. It does no I/O: [Store.Setup] makes the tables. A nil cfg is the default.
 func New(db *sql.DB, cfg *Config) *Store {
-	s := &Store{db: db, writing: make(chan struct{}, 1)}
+	s := &Store{db: db}
 	if cfg != nil {
 		s.cfg = *cfg
 	}
@@ -50,6 +51,7 @@ func New(db *sql.DB, cfg *Config) *Store {
 	} else {
 		s.engine = newSQLite(s.cfg.Table)
 	}
+	s.pool = sqldialect.NewPool(db, s.engine)
 	return s
 }
 
@@ -62,7 +64,7 @@ func (s *Store) Validate() error {
 	if d := s.cfg.Dialect; d != SQLite && d != PostgreSQL {
 		faults = append(faults, fmt.Errorf("sqllease: Config.Dialect is %q: use one of %q", d, []Dialect{SQLite, PostgreSQL}))
 	}
-	if why := s.engine.refuses(s.cfg.Table); why != "" {
+	if why := s.engine.Refuses(s.cfg.Table); why != "" {
 		faults = append(faults, fmt.Errorf("sqllease: Config.Table is %q: %s", s.cfg.Table, why))
 	}
 	return errors.Join(faults...)
@@ -187,7 +189,7 @@ func (s *Store) together(ctx context.Context, verb string, rows []lease.Row, f c
 	answers := make([]error, len(rows))
 	err := s.inTurn(ctx, what, func(conn *sql.Conn) error { return f(ctx, conn, rows, answers) })
 	switch {
-	case err != nil && len(rows) > 1 && s.engine.blamesRow(err):
+	case err != nil && len(rows) > 1 && s.engine.BlamesRow(err):
 		for i := range rows {
 			answers[i] = s.together(ctx, verb, rows[i:i+1], f)[0]
 		}
@@ -231,4 +233,26 @@ func (s *Store) rows(ctx context.Context, conn *sql.Conn, query string, args []a
 		rows = append(rows, s.decode(c))
 	}
 	return rows, found.Err()
+}
+
+// patiently calls f with a connection, again and again while others are what keeps it.
+func (s *Store) patiently(ctx context.Context, what string, f func(*sql.Conn) error) error {
+	return s.fault(ctx, what, s.pool.Patiently(ctx, f))
+}
+
+// inTurn is patiently for a write.
+func (s *Store) inTurn(ctx context.Context, what string, f func(*sql.Conn) error) error {
+	return s.fault(ctx, what, s.pool.InTurn(ctx, f))
+}
+
+// fault says what failed on which table, and what to do where it follows from the error. It is nil if nothing did.
+func (s *Store) fault(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = s.engine.Explain(err)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return fmt.Errorf("sqllease: table %q: %s: %w", s.cfg.Table, what, err)
 }

@@ -49,7 +49,7 @@ func beWorker(ctx context.Context, at string) error {
 			n, _ := l.Start().Position().Offset()
 			for l.Valid() {
 				n++
-				if err := l.Checkpoint(ctx, checkpoint.Offset(n)); err != nil {
+				if err := l.Checkpoint(ctx, checkpoint.Offset(n), checkpoint.Ahead{}); err != nil {
 					break
 				}
 				fmt.Printf("%s %d %d\n", l.Shard().ID, l.Epoch(), n)

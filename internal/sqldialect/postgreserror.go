@@ -1,11 +1,9 @@
-package sqllease
+package sqldialect
 
 import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-
-	"github.com/runnelhq/runnel/lease"
 )
 
 // Codes of PostgreSQL, whole or their classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -30,7 +28,9 @@ const (
 )
 
 // primaryOnly is what to do about a server that is not to be written.
-const primaryOnly = "leases need the primary, for what another says may be old: give its address, or wait for a fail-over to end (target_session_attrs=read-write finds it)"
+func (d PostgreSQL) primaryOnly() string {
+	return d.Keeps + " need the primary, for what another says may be old: give its address, or wait for a fail-over to end (target_session_attrs=read-write finds it)"
+}
 
 // sqlState is the code of an error, "" if it has none. The drivers github.com/jackc/pgx and github.com/lib/pq have it as a method.
 func sqlState(err error) string {
@@ -43,14 +43,15 @@ func sqlState(err error) string {
 
 func class(state string) string { return state[:min(2, len(state))] }
 
-func (*postgres) obstacle() string {
+// Obstacle names the cause of a transient error.
+func (PostgreSQL) Obstacle() string {
 	return "others' transactions, or the server's end of the connection, kept it from being done"
 }
 
-// transient tells also of a connection that was found closed, or that the server closed. At COMMIT that may be one that was closed before the answer came, or while the answer waited for
+// Transient tells also of a connection that was found closed, or that the server closed. At COMMIT that may be one that was closed before the answer came, or while the answer waited for
 // a standby.
-func (*postgres) transient(err error) bool {
-	var commit *commitError
+func (PostgreSQL) Transient(err error) bool {
+	var commit *CommitError
 	switch sqlState(err) {
 	case stateSerialization, stateDeadlock, stateLocked:
 		return true
@@ -62,7 +63,8 @@ func (*postgres) transient(err error) bool {
 	return false
 }
 
-func (*postgres) blamesRow(err error) bool {
+// BlamesRow tells of an error that is about one row and not about the database.
+func (PostgreSQL) BlamesRow(err error) bool {
 	switch class(sqlState(err)) {
 	case classData, classConstraint, classCheckOfView, classLimit, classRaised:
 		return true
@@ -70,24 +72,25 @@ func (*postgres) blamesRow(err error) bool {
 	return false
 }
 
-func (*postgres) explain(err error) error {
+// Explain adds what follows from an error by its code.
+func (d PostgreSQL) Explain(err error) error {
 	state := sqlState(err)
-	var commit *commitError
+	var commit *CommitError
 	switch {
 	case state == stateReadOnly:
-		return fmt.Errorf("%s: %w", primaryOnly, err)
+		return fmt.Errorf("%s: %w", d.primaryOnly(), err)
 	case state == stateIdle:
 		return fmt.Errorf("this process stood still in the middle of a write, which was taken back so that it keeps nobody waiting: %w", err)
 	case state == stateDenied:
-		return fmt.Errorf("%w: grant what the package's documentation says, and to make tables CREATE on their schema: %w", lease.ErrDenied, err)
+		return fmt.Errorf("%w: grant what the package's documentation says, and to make tables CREATE on their schema: %w", d.Denied, err)
 	case class(state) == classAuthorization:
-		return fmt.Errorf("%w: %w", lease.ErrDenied, err)
+		return fmt.Errorf("%w: %w", d.Denied, err)
 	case state == stateNoTable:
 		return fmt.Errorf("%w: Setup makes and checks the tables", err)
 	case state == stateNoSchema:
 		return fmt.Errorf("%w: make the schema: Setup makes what is in it", err)
 	case errors.As(err, &commit):
-		return fmt.Errorf("it is not known whether it was applied: read the rows: %w", err)
+		return fmt.Errorf("it is not known whether it was applied: %s: %w", d.Unsure, err)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package sqllease
+package sqldialect
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 // full is the level of PRAGMA synchronous from which a commit is on the disk when it returns, in WAL mode.
 const full = 2
 
-// transact calls f in a transaction that has the lock for writing from its beginning: one that begins as a reader is refused for good as soon as another has
+// Transact calls f in a transaction that has the lock for writing from its beginning: one that begins as a reader is refused for good as soon as another has
 // written. A commit that was acknowledged must survive the loss of
 // power, or an epoch would be handed out twice: a connection that is set to less is raised for as long as this takes.
-func (e *sqlite) transact(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
+func (d SQLite) Transact(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
 	var level int
 	if err := conn.QueryRowContext(ctx, "PRAGMA main.synchronous").Scan(&level); err != nil {
 		return err
@@ -20,12 +20,12 @@ func (e *sqlite) transact(ctx context.Context, conn *sql.Conn, f func() (keep bo
 	if level < full {
 		// Deferred first: a statement that was given up may have been executed.
 		defer lastly(ctx, conn, fmt.Sprintf("PRAGMA main.synchronous = %d", level))
-		if err := execute(ctx, conn, "PRAGMA main.synchronous = FULL"); err != nil {
+		if err := Execute(ctx, conn, "PRAGMA main.synchronous = FULL"); err != nil {
 			return err
 		}
 	}
-	if err := execute(ctx, conn, "BEGIN IMMEDIATE"); err != nil {
-		if e.transient(err) {
+	if err := Execute(ctx, conn, "BEGIN IMMEDIATE"); err != nil {
+		if d.Transient(err) {
 			return err // no transaction was begun
 		}
 		lastly(ctx, conn, "ROLLBACK")

@@ -1,4 +1,4 @@
-package sqllease
+package sqldialect
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 const begin = `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5s'; ` +
 	`SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')`
 
-// transact calls f in a transaction. Under READ COMMITTED a statement that waited for another's write sees it, and compares versions anew.
-func (e *postgres) transact(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
-	if err := execute(ctx, conn, begin); err != nil {
+// Transact calls f in a transaction. Under READ COMMITTED a statement that waited for another's write sees it, and compares versions anew.
+func (d PostgreSQL) Transact(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
+	if err := Execute(ctx, conn, begin); err != nil {
 		lastly(ctx, conn, "ROLLBACK") // it may have begun
 		return err
 	}

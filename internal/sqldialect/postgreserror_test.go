@@ -1,4 +1,4 @@
-package sqllease
+package sqldialect
 
 import (
 	"database/sql/driver"
@@ -10,8 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/lib/pq"
-
-	"github.com/runnelhq/runnel/lease"
 )
 
 func TestSQLStatesOfTwoDrivers(t *testing.T) {
@@ -22,7 +20,7 @@ func TestSQLStatesOfTwoDrivers(t *testing.T) {
 		{&pgconn.PgError{Code: "40001"}, "40001"},
 		{&pq.Error{Code: "40P01"}, "40P01"},
 		{fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: "25006"}), "25006"},
-		{&commitError{&pq.Error{Code: "40001"}}, "40001"},
+		{&CommitError{&pq.Error{Code: "40001"}}, "40001"},
 		{errors.Join(io.EOF, &pq.Error{Code: "42501"}), "42501"},
 		{&moderncError{5}, ""},
 		{io.EOF, ""},
@@ -54,17 +52,23 @@ func TestWhatIsTriedAgainOnPostgreSQL(t *testing.T) {
 		{io.ErrUnexpectedEOF, false, false},
 		{errors.New("plain"), false, false},
 	} {
-		var e *postgres
-		if got := e.transient(c.err); got != c.before {
+		var d PostgreSQL
+		if got := d.Transient(c.err); got != c.before {
 			t.Errorf("%v: %v; want %v", c.err, got, c.before)
 		}
-		if got := e.transient(&commitError{c.err}); got != c.atCommit {
+		if got := d.Transient(&CommitError{c.err}); got != c.atCommit {
 			t.Errorf("%v at COMMIT: %v; want %v", c.err, got, c.atCommit)
 		}
 	}
 }
 
+var (
+	errTable  = errors.New("table")
+	errDenied = errors.New("denied")
+)
+
 func TestErrorsOfPostgreSQLSayWhatFollowsFromThem(t *testing.T) {
+	keeper := PostgreSQL{Keeper: Keeper{Keeps: "leases", Unsure: "read the rows", Table: errTable, Denied: errDenied}}
 	for _, c := range []struct {
 		err  error
 		is   error
@@ -72,33 +76,22 @@ func TestErrorsOfPostgreSQLSayWhatFollowsFromThem(t *testing.T) {
 	}{
 		{&pgconn.PgError{Code: "25006"}, nil, "target_session_attrs=read-write"},
 		{&pgconn.PgError{Code: "25P03"}, nil, "stood still"},
-		{&pq.Error{Code: "28P01"}, lease.ErrDenied, "28P01"},
-		{&pq.Error{Code: "28000"}, lease.ErrDenied, "28000"},
-		{&pgconn.PgError{Code: "42501"}, lease.ErrDenied, "grant"},
+		{&pq.Error{Code: "28P01"}, errDenied, "28P01"},
+		{&pq.Error{Code: "28000"}, errDenied, "28000"},
+		{&pgconn.PgError{Code: "42501"}, errDenied, "grant"},
 		{&pgconn.PgError{Code: "42P01"}, nil, "Setup makes and checks the tables"},
 		{&pgconn.PgError{Code: "3F000"}, nil, "make the schema"},
-		{&commitError{io.ErrUnexpectedEOF}, nil, "read the rows"},
+		{&CommitError{io.ErrUnexpectedEOF}, nil, "read the rows"},
 		{io.ErrUnexpectedEOF, nil, "unexpected EOF"},
 	} {
-		var e *postgres
-		got := e.explain(c.err)
+		got := keeper.Explain(c.err)
 		if !errors.Is(got, c.err) || !strings.Contains(got.Error(), c.want) {
 			t.Errorf("%v: %v; want it to say %q", c.err, got, c.want)
 		}
-		for _, sentinel := range []error{lease.ErrDenied, lease.ErrTable, lease.ErrConflict} {
+		for _, sentinel := range []error{errDenied, errTable} {
 			if errors.Is(got, sentinel) != (sentinel == c.is) { //nolint:errorlint // the one that is meant
 				t.Errorf("%v: %v", c.err, got)
 			}
 		}
-	}
-}
-
-func TestRowsOfOneKeyComeInRounds(t *testing.T) {
-	var rows []lease.Row
-	for _, key := range []string{"a", "b", "a", "c", "a", "b"} {
-		rows = append(rows, lease.Row{Key: key})
-	}
-	if got := fmt.Sprint(rounds(rows)); got != "[[0 1 3] [2 5] [4]]" {
-		t.Errorf("rounds %s", got)
 	}
 }

@@ -1,12 +1,10 @@
-package sqllease
+package sqldialect
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
-
-	"github.com/runnelhq/runnel/lease"
 )
 
 // Result codes of SQLite, the low byte of an extended one: https://www.sqlite.org/rescode.html
@@ -61,9 +59,11 @@ func integer(v reflect.Value) int {
 	return 0
 }
 
-func (*sqlite) obstacle() string { return "another connection holds the lock of the database" }
+// Obstacle names the cause of a transient error.
+func (SQLite) Obstacle() string { return "another connection holds the lock of the database" }
 
-func (*sqlite) transient(err error) bool {
+// Transient tells of an error that others are the cause of: nothing was done, and it may go well the next time.
+func (SQLite) Transient(err error) bool {
 	switch resultCode(err) & 0xff {
 	case codeBusy, codeLocked, codeProtocol:
 		return true
@@ -71,21 +71,23 @@ func (*sqlite) transient(err error) bool {
 	return false
 }
 
-func (*sqlite) blamesRow(err error) bool {
+// BlamesRow tells of an error that is about one row and not about the database.
+func (SQLite) BlamesRow(err error) bool {
 	code := resultCode(err) & 0xff
 	return code == codeConstraint || code == codeTooBig
 }
 
-func (*sqlite) explain(err error) error {
+// Explain adds what follows from an error by its code.
+func (d SQLite) Explain(err error) error {
 	switch code := resultCode(err); {
 	case code == extendedMoved:
 		return fmt.Errorf("the file was moved or deleted while it was open: stop all workers before: %w", err)
 	case code&0xff == codeReadonly || code&0xff == codePerm || code&0xff == codeAuth:
-		return fmt.Errorf("%w: this process must be able to write the file and its directory, and the connection must not be opened or set to read only: %w", lease.ErrDenied, err)
+		return fmt.Errorf("%w: this process must be able to write the file and its directory, and the connection must not be opened or set to read only: %w", d.Denied, err)
 	case code&0xff == codeCantOpen:
 		return fmt.Errorf("the file cannot be opened: its directory must exist, and this process be able to write in it: %w", err)
 	case code&0xff == codeNotADB:
-		return fmt.Errorf("%w: the file is no SQLite database: %w", lease.ErrTable, err)
+		return fmt.Errorf("%w: the file is no SQLite database: %w", d.Table, err)
 	case code&0xff == codeError:
 		return fmt.Errorf("%w: Setup makes and checks the tables", err)
 	}

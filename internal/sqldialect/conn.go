@@ -1,4 +1,4 @@
-package sqllease
+package sqldialect
 
 import (
 	"context"
@@ -15,8 +15,8 @@ const lastLimit = time.Second
 func finish(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)) error {
 	keep, err := f()
 	if err == nil && keep {
-		if err = execute(ctx, conn, "COMMIT"); err != nil {
-			err = &commitError{err}
+		if err = Execute(ctx, conn, "COMMIT"); err != nil {
+			err = &CommitError{err}
 		}
 	}
 	if err != nil || !keep {
@@ -25,30 +25,31 @@ func finish(ctx context.Context, conn *sql.Conn, f func() (keep bool, err error)
 	return err
 }
 
-// commitError is the error of a COMMIT. Unless its code says otherwise, it is not known whether the transaction was kept.
-type commitError struct{ err error }
+// CommitError is the error of a COMMIT. Unless its code says otherwise, it is not known whether the transaction was kept.
+type CommitError struct{ Err error }
 
-func (e *commitError) Error() string { return fmt.Sprintf("commit: %v", e.err) }
+func (e *CommitError) Error() string { return fmt.Sprintf("commit: %v", e.Err) }
 
-func (e *commitError) Unwrap() error { return e.err }
+func (e *CommitError) Unwrap() error { return e.Err }
 
 // lastly executes what leaves a connection as it was, also when ctx has ended. A connection on which that fails is in an unknown state: it is closed, which ends its
 // transaction, and not given back to the pool. No such statement waits for a lock.
 func lastly(ctx context.Context, conn *sql.Conn, query string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLimit)
 	defer cancel()
-	if err := execute(ctx, conn, query); err != nil {
+	if err := Execute(ctx, conn, query); err != nil {
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 }
 
-func execute(ctx context.Context, conn *sql.Conn, query string) error {
+// Execute executes a statement without an answer.
+func Execute(ctx context.Context, conn *sql.Conn, query string) error {
 	_, err := conn.ExecContext(ctx, query)
 	return err
 }
 
-// affects executes a statement and tells whether it changed a row.
-func affects(ctx context.Context, conn *sql.Conn, query string, args ...any) (bool, error) {
+// Affects executes a statement and tells whether it changed a row.
+func Affects(ctx context.Context, conn *sql.Conn, query string, args ...any) (bool, error) {
 	result, err := conn.ExecContext(ctx, query, args...)
 	if err != nil {
 		return false, err

@@ -1,4 +1,4 @@
-package sqllease
+package sqldialect
 
 import (
 	"cmp"
@@ -13,28 +13,28 @@ const kindOf = `SELECT CASE c.relkind WHEN 'r' THEN 'a table' WHEN 'i' THEN (SEL
     c.oid::bigint, c.relpersistence = 'p', row_security_active(c.oid)
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`
 
-// shapeOf looks at what has a name.
-func (e *postgres) shapeOf(ctx context.Context, conn *sql.Conn, name string) (shape, error) {
+// Look looks at what has a name.
+func (d PostgreSQL) Look(ctx context.Context, conn *sql.Conn, name string) (Shape, error) {
 	s := emptyShape(name)
 	var id int64
 	var permanent, filtered bool
-	err := conn.QueryRowContext(ctx, kindOf, e.schemaName, name).Scan(&s.kind, &id, &permanent, &filtered)
+	err := conn.QueryRowContext(ctx, kindOf, d.Schema, name).Scan(&s.Kind, &id, &permanent, &filtered)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, nil
 	}
-	if err != nil || s.kind != aTable {
+	if err != nil || s.Kind != ATable {
 		return s, err
 	}
 	if !permanent {
-		s.faults = append(s.faults, "is UNLOGGED, so that a crash empties it")
+		s.Faults = append(s.Faults, "is UNLOGGED, so that a crash empties it")
 	}
 	if filtered {
-		s.faults = append(s.faults, "has row security, so that rows are hidden from this role")
+		s.Faults = append(s.Faults, "has row security, so that rows are hidden from this role")
 	}
-	return s, cmp.Or(e.readColumns(ctx, conn, id, &s), e.readIndexes(ctx, conn, id, &s))
+	return s, cmp.Or(d.readColumns(ctx, conn, id, &s), d.readIndexes(ctx, conn, id, &s))
 }
 
-func (*postgres) readColumns(ctx context.Context, conn *sql.Conn, id int64, s *shape) (err error) {
+func (PostgreSQL) readColumns(ctx context.Context, conn *sql.Conn, id int64, s *Shape) (err error) {
 	found, err := conn.QueryContext(ctx, `SELECT a.attname, format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN format(' COLLATE "%s"', l.collname) ELSE '' END,
     NOT a.attnotnull, a.atthasdef OR a.attidentity <> ''
   FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
@@ -45,16 +45,16 @@ func (*postgres) readColumns(ctx context.Context, conn *sql.Conn, id int64, s *s
 	defer func() { err = errors.Join(err, found.Close()) }()
 	for found.Next() {
 		var name string
-		var c column
-		if err := found.Scan(&name, &c.kind, &c.nullable, &c.filled); err != nil {
+		var c Column
+		if err := found.Scan(&name, &c.Kind, &c.Nullable, &c.Filled); err != nil {
 			return err
 		}
-		s.columns[name] = c
+		s.Columns[name] = c
 	}
 	return found.Err()
 }
 
-func (*postgres) readIndexes(ctx context.Context, conn *sql.Conn, id int64, s *shape) (err error) {
+func (PostgreSQL) readIndexes(ctx context.Context, conn *sql.Conn, id int64, s *Shape) (err error) {
 	found, err := conn.QueryContext(ctx, `SELECT c.relname, x.indisprimary AND x.indimmediate, x.indisunique OR x.indisexclusion, x.indisvalid AND x.indpred IS NULL AND m.amname = 'btree',
     pg_get_indexdef(c.oid, k, true)
   FROM pg_index AS x JOIN pg_class AS c ON c.oid = x.indexrelid JOIN pg_am AS m ON m.oid = c.relam CROSS JOIN generate_series(1, x.indnkeyatts) AS k
@@ -71,11 +71,11 @@ func (*postgres) readIndexes(ctx context.Context, conn *sql.Conn, id int64, s *s
 		}
 		switch {
 		case primary:
-			s.key = listed(s.key, column)
+			s.Key = listed(s.Key, column)
 		case unique:
-			s.unique[name] = listed(s.unique[name], column)
+			s.Unique[name] = listed(s.Unique[name], column)
 		case complete:
-			s.indexes[name] = listed(s.indexes[name], column)
+			s.Indexes[name] = listed(s.Indexes[name], column)
 		}
 	}
 	return found.Err()

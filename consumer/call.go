@@ -1,0 +1,370 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/runnelhq/runnel/internal/failure"
+)
+
+// call is a batch of one shard in the hands of a worker, which uses it again.
+type call struct {
+	w        *window
+	begun    time.Time
+	ordinals []uint64 // for the handler, rising
+	records  []Record // theirs, lent: the handler may do with them as it likes
+	strays   []uint64 // whose keys, or whether they pass, could not be had
+	letters  []uint64 // given up, or following a key that is parked
+	given    bool     // up: its worker was replaced, and what it returns does not count
+	told     []func() // what is to be told once the lock is free
+	pages    []Page   // to be given back then
+}
+
+// take fills c with records that may be handled now, if there are any, and tells whether there are more.
+func (w *window) take(c *call) (took, left bool) {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wake(now)
+	if !w.open(now) || !w.r.progress.open() {
+		return false, false
+	}
+	if !w.r.lease.ValidAt(now) {
+		w.stopped = true // which the coordinator is about to say
+		return false, false
+	}
+	c.w, c.begun, c.given = w, now, false
+	w.bytes = 0
+	c.ordinals = w.lanes.Take(c.ordinals[:0], w.r.cfg().Batch.Size, w.more)
+	c.records, c.strays, c.letters = c.records[:0], c.strays[:0], c.letters[:0]
+	w.readyAt = now
+	if w.plain() {
+		for _, o := range c.ordinals {
+			c.records = append(c.records, *w.slot(o).rec)
+		}
+	} else {
+		w.sift(c, now)
+	}
+	w.calls = append(w.calls, c)
+	if w.r.cfg().Timing.Watchdog > 0 {
+		signal(w.changed)
+	}
+	return true, w.lanes.Ready() > 0
+}
+
+// open tells whether anything may be handed out, as far as the checkpoint strategy has it.
+func (w *window) open(now time.Time) bool {
+	if w.stopped || w.lanes.Ready() == 0 || now.Before(w.hold) || w.r.paused.Load() {
+		return false
+	}
+	b := w.r.cfg().Batch
+	return b.Wait == 0 || w.lanes.Ready() >= b.Size || w.closed || !now.Before(w.readyAt.Add(b.Wait))
+}
+
+// plain tells whether every record of the shard is for the handler.
+func (w *window) plain() bool {
+	return len(w.failing) == 0 && len(w.strays) == 0 && len(w.parked) == 0 && w.r.cfg().Failure.MaxAge == 0
+}
+
+// sift parts what is for the handler from what is not.
+func (w *window) sift(c *call, now time.Time) {
+	all := c.ordinals
+	c.ordinals = c.ordinals[:0]
+	for _, o := range all {
+		rec := w.slot(o).rec
+		switch {
+		case w.gone(o, rec, now):
+			c.letters = append(c.letters, o)
+		case w.strays[o] != nil:
+			c.strays = append(c.strays, o)
+		default:
+			c.ordinals = append(c.ordinals, o)
+			c.records = append(c.records, *rec)
+		}
+	}
+}
+
+// gone tells whether a record is not for the handler any longer: it was given up, or its key is parked.
+func (w *window) gone(o uint64, rec *Record, now time.Time) bool {
+	if f := w.failing[o]; f != nil && f.reason != failure.None {
+		return true
+	}
+	cfg := w.r.cfg().Failure
+	if len(w.parked) > 0 && w.strays[o] == nil {
+		if _, parked := w.parked[w.lanes.Key(o)]; parked {
+			return true
+		}
+	}
+	if cfg.MaxAge == 0 || cfg.Then == Block {
+		return false
+	}
+	reason := cfg.policy().Expired(now.Sub(rec.Arrived))
+	if reason == failure.None {
+		return false
+	}
+	f := w.fault(o, now)
+	f.reason = reason
+	if f.err == nil {
+		f.err, f.attempts = fmt.Errorf("consumer: the record is older than Failure.MaxAge, %v", cfg.MaxAge), rec.Attempt-1
+	}
+	return true
+}
+
+// fits tells whether a record fits into the batch that is being taken.
+func (w *window) fits(o uint64) bool {
+	limit := w.r.cfg().Batch.Bytes
+	if limit == 0 {
+		return true
+	}
+	if w.bytes == 0 {
+		w.bytes = w.size(w.lanes.Watermark()) // of the first, about
+	}
+	w.bytes += w.size(o)
+	return w.bytes <= limit
+}
+
+func (w *window) size(o uint64) int64 {
+	s := w.slot(o)
+	if s.rec == nil {
+		return 0
+	}
+	if n := len(s.rec.Data); n > 0 || s.rec.Raw == nil {
+		return int64(n)
+	}
+	return s.page.each
+}
+
+// work handles what was taken.
+func (c *call) work() {
+	w := c.w
+	if len(c.letters) > 0 {
+		w.post(c)
+	}
+	for _, o := range c.strays {
+		w.stray(c, o)
+	}
+	if len(c.ordinals) == 0 {
+		w.settle(c, nil)
+		return
+	}
+	if !w.admitted(c) {
+		w.giveBack(c)
+		return
+	}
+	err := w.call(c)
+	if b := w.r.cfg().Flow.Breaker; b != nil {
+		b.Record(err)
+	}
+	w.settle(c, err)
+}
+
+// admitted waits for the limiter and asks the breaker.
+func (w *window) admitted(c *call) bool {
+	flow := w.r.cfg().Flow
+	if l := flow.Limiter; l != nil {
+		if err := l.Wait(w.handing, len(c.ordinals)); err != nil {
+			if w.handing.Err() == nil {
+				w.r.failed(fmt.Errorf("consumer: Flow.Limiter does not let %d records pass: %w", len(c.ordinals), err))
+				w.holdFor(time.Second)
+			}
+			return false
+		}
+		if !w.begin(c) {
+			return false
+		}
+	}
+	if b := flow.Breaker; b != nil {
+		if wait := b.Permit(); wait > 0 {
+			w.holdFor(wait)
+			return false
+		}
+	}
+	return true
+}
+
+// begin notes that a call begins now, and tells whether it may.
+func (w *window) begin(c *call) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.begun = time.Now()
+	return !w.stopped && w.r.lease.ValidAt(c.begun)
+}
+
+// holdFor hands out nothing for a while.
+func (w *window) holdFor(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hold = time.Now().Add(d)
+	signal(w.changed)
+}
+
+// call calls the handler.
+func (w *window) call(c *call) error {
+	cfg := w.r.cfg()
+	ctx := w.handling
+	if limit := cfg.Failure.Timeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrTimeout)
+		defer cancel()
+		begun := c.begun
+		overdue := time.AfterFunc(limit+cfg.Stop.Grace, func() { w.overdue(c, begun) })
+		defer overdue.Stop()
+	}
+	if f, ok := cfg.Handler.(each); ok {
+		return f.Handle(ctx, c.records) // it gives values, and survives their panics
+	}
+	return handle(ctx, cfg.Handler, c.records)
+}
+
+// overdue gives up a call that ignores the end of its context: its worker is replaced.
+func (w *window) overdue(c *call, begun time.Time) {
+	w.mu.Lock()
+	if c.given || c.begun != begun || !slices.Contains(w.calls, c) { // it has returned since
+
+		w.mu.Unlock()
+		return
+	}
+	c.given = true
+	first := w.slot(c.ordinals[0]).rec
+	e := Overdue{
+		Shard: first.Shard, Key: w.keyOf(c.ordinals[0]), Position: first.Position, Records: len(c.ordinals), Lasts: time.Since(begun),
+	}
+	w.mu.Unlock()
+	w.r.c.overdue(e)
+	w.r.c.pool.replace(w)
+}
+
+// quitBy notes that a call's goroutine was ended. It tells whether its worker is to be replaced.
+func (w *window) quitBy(c *call) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = without(w.calls, c)
+	w.quit, w.stopped = true, true
+	w.rest()
+	signal(w.changed)
+	return !c.given
+}
+
+// giveBack puts what was taken back as it was.
+func (w *window) giveBack(c *call) {
+	w.mu.Lock()
+	for _, o := range c.ordinals {
+		w.lanes.Return(o)
+	}
+	c.ordinals = c.ordinals[:0]
+	w.mu.Unlock()
+	w.settle(c, nil)
+}
+
+// settle says what became of a call.
+func (w *window) settle(c *call, err error) {
+	w.mu.Lock()
+	w.calls = without(w.calls, c)
+	n, bytes := len(c.ordinals), int64(0)
+	if w.dropped {
+		n = 0 // its pages are given back by others
+	}
+	if c.given && err == nil {
+		err = ErrTimeout
+	}
+	done, failed, why := w.split(n, err)
+	handled := 0
+	if len(w.deferred) > 0 {
+		w.keep(c, done)
+	}
+	for _, o := range c.ordinals[:done] {
+		if len(w.deferred) > 0 && w.deferred[o] != nil {
+			continue
+		}
+		bytes += w.slot(o).page.each
+		c.pages = w.done(o, c.pages)
+		handled++
+	}
+	if why != nil {
+		w.failed(c, done, failed, why)
+	}
+	if len(w.deferred) > 0 {
+		w.answered(c)
+	}
+	if w.r.cfg().Balance.ByWeight {
+		w.r.lease.Weigh(bytes)
+	}
+	w.reach(handled, bytes)
+	if h := w.r.cfg().Hooks.Handled; h != nil && handled > 0 {
+		e := Handled{Shard: w.r.lease.Shard().ID, Records: handled, Position: c.records[done-1].Position, Took: time.Since(c.begun)}
+		c.told = append(c.told, func() { w.r.c.handled(e) })
+	}
+	w.rest()
+	w.mu.Unlock()
+	c.tell()
+}
+
+// tell does what must be done without the lock.
+func (c *call) tell() {
+	for _, p := range c.pages {
+		c.w.r.settle(p)
+	}
+	clear(c.pages)
+	c.pages = c.pages[:0]
+	for _, f := range c.told {
+		f()
+	}
+	clear(c.told)
+	c.told = c.told[:0]
+	clear(c.records[:cap(c.records)]) // what records refer to is no longer counted
+}
+
+// split tells how many of n records are done after the handler returned err, how many of those behind them failed, and why.
+func (w *window) split(n int, err error) (done, failed int, why error) {
+	done, failed, why = settled(n, err)
+	if why != nil && w.r.cfg().Failure.Split == Whole {
+		return 0, n, err
+	}
+	return done, failed, why
+}
+
+// failed says that of a call's records those from done on are not, and the first failed of them are to blame.
+func (w *window) failed(c *call, done, failed int, why error) {
+	if w.handling.Err() != nil {
+		failed = 0 // it was no attempt
+	}
+	for _, o := range c.ordinals[done+failed:] {
+		w.lanes.Return(o)
+	}
+	if failed > 0 {
+		w.fail(c, c.ordinals[done:done+failed], why, w.broken())
+	}
+}
+
+// broken tells whether a failure is not the records' fault.
+func (w *window) broken() bool {
+	b := w.r.cfg().Flow.Breaker
+	return b != nil && b.Open()
+}
+
+// attempts is which attempt the call is for its record i. The handler may have changed what it was lent.
+func (c *call) attempts(i int) int { return c.w.slot(c.ordinals[i]).rec.Attempt }
+
+func without(calls []*call, c *call) []*call {
+	for i := range calls {
+		if calls[i] == c {
+			calls[i] = calls[len(calls)-1]
+			calls[len(calls)-1] = nil
+			return calls[:len(calls)-1]
+		}
+	}
+	return calls
+}
+
+// wishes are what a handler's error asks for.
+func wishes(err error) (permanent bool, after time.Duration) {
+	var p *permanentError
+	var r *retryAfterError
+	if errors.As(err, &r) {
+		after = r.after
+	}
+	return errors.As(err, &p), after
+}

@@ -1,0 +1,85 @@
+package consumer
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// pauses are what a consumer was asked to leave alone.
+type pauses struct {
+	mu     sync.Mutex
+	all    bool
+	shards map[string]bool // true: paused; false: resumed while all are paused
+}
+
+// has tells whether a shard is paused.
+func (p *pauses) has(shard string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if is, said := p.shards[shard]; said {
+		return is
+	}
+	return p.all
+}
+
+func (p *pauses) set(paused bool, shards []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(shards) == 0 {
+		p.all, p.shards = paused, nil
+	}
+	for _, s := range shards {
+		note(&p.shards, s, paused)
+	}
+}
+
+// Pause has this worker hand out nothing more of the shards, or of all if none is named, and read nothing more of them, until [Consumer.Resume]. Calls under way go on and positions are stored. The worker
+// keeps its shards; it takes and gives up shards as ever, and a shard that another worker gets is not paused there: for that see lease.Operator.
+func (c *Consumer) Pause(shards ...string) { c.setPaused(true, shards) }
+
+// Resume ends a pause, of the shards or of all.
+func (c *Consumer) Resume(shards ...string) { c.setPaused(false, shards) }
+
+func (c *Consumer) setPaused(paused bool, shards []string) {
+	c.pause.set(paused, shards)
+	c.mu.Lock()
+	runners := make([]*runner, 0, len(c.runners))
+	for r := range c.runners {
+		runners = append(runners, r)
+	}
+	c.mu.Unlock()
+	for _, r := range runners {
+		r.pause()
+	}
+}
+
+// pause looks whether the shard is paused now.
+func (r *runner) pause() {
+	r.paused.Store(r.c.pause.has(r.lease.Shard().ID))
+	signal(r.resume)
+	if w := r.window.Load(); w != nil {
+		signal(w.changed)
+	}
+}
+
+// resumed waits while nothing shall be read: for the end of a pause, or for the breaker.
+func (r *runner) resumed(ctx context.Context) error {
+	b := r.cfg().Flow.Breaker
+	for {
+		open := b != nil && b.Open()
+		if !open && !r.paused.Load() {
+			return nil
+		}
+		var later <-chan time.Time
+		if open {
+			later = time.After(r.cfg().Failure.Backoff)
+		}
+		select {
+		case <-r.resume:
+		case <-later:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

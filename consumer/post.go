@@ -1,0 +1,215 @@
+package consumer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/internal/failure"
+)
+
+// letterTime is how long storing letters may take.
+const letterTime = 30 * time.Second
+
+// recordKey is the attribute of a letter with the record's own key, where it is ordered by another.
+const recordKey = "record.key"
+
+// parcel is what is to be stored together, and the records that are done with it.
+type parcel struct {
+	key      string
+	stray    bool // it has no key
+	open     bool // one of them was given up, and parks the key
+	ordinals []uint64
+	records  []Record
+	faults   []failed
+}
+
+// post does with the records that are not for the handler any longer what Failure.Then says.
+func (w *window) post(c *call) {
+	for _, p := range w.parcels(c) {
+		err := w.send(p)
+		w.posted(c, p, err)
+		c.tell()
+	}
+}
+
+// parcels are a call's letters: those of one key together, in their order.
+func (w *window) parcels(c *call) []*parcel {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []*parcel
+	byKey := make(map[string]*parcel)
+	for _, o := range c.letters {
+		key, stray := w.keyOf(o), w.strays[o] != nil
+		p := byKey[key]
+		if p == nil || stray {
+			p = &parcel{key: key, stray: stray}
+			all = append(all, p)
+			if !stray {
+				byKey[key] = p
+			}
+		}
+		rec, f := *w.slot(o).rec, failed{reason: failure.Reason(deadletter.Followed)}
+		if known := w.failing[o]; known != nil {
+			f = *known
+			p.open = p.open || f.reason != failure.None
+		}
+		if f.reason == failure.None { // it failed, and waited to be tried again when its key was parked
+			f.reason = failure.Reason(deadletter.Followed)
+		}
+		p.ordinals, p.records, p.faults = append(p.ordinals, o), append(p.records, rec), append(p.faults, f)
+	}
+	return all
+}
+
+// send stores a parcel.
+func (w *window) send(p *parcel) error {
+	cfg := w.r.cfg().Failure
+	if cfg.Then == Skip {
+		return nil
+	}
+	ls := make([]deadletter.Letter, len(p.records))
+	for i, rec := range p.records {
+		l, err := w.r.letter(rec, p.key, p.faults[i])
+		if err != nil {
+			return err
+		}
+		ls[i] = l
+	}
+	ctx, cancel := context.WithTimeout(w.handling, letterTime)
+	defer cancel()
+	if store := cfg.parks(); store != nil && !p.stray {
+		return store.Park(ctx, ls, p.open)
+	}
+	return cfg.Letters.Put(ctx, ls)
+}
+
+// posted says what became of a parcel. What could not be stored waits.
+func (w *window) posted(c *call, p *parcel, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dropped {
+		return
+	}
+	switch {
+	case err == nil:
+		size := int64(0)
+		for _, o := range p.ordinals {
+			size += w.slot(o).page.each
+			c.pages = w.done(o, c.pages)
+		}
+		if p.open && w.r.cfg().Failure.Then == ParkKey && !p.stray {
+			note(&w.parked, p.key, struct{}{})
+		}
+		w.givenUp += len(p.ordinals)
+		w.reach(len(p.ordinals), size)
+		c.told = append(c.told, func() { w.r.posted(p) })
+	case errors.Is(err, deadletter.ErrNotParked):
+		delete(w.parked, p.key)
+		for _, o := range p.ordinals {
+			w.lanes.Return(o)
+		}
+	default:
+		until := int64(time.Since(w.begun) + w.r.cfg().Failure.policy().Backoff.Delay(w.unsent+1))
+		w.unsent = min(w.unsent+1, 30)
+		for _, o := range p.ordinals {
+			w.lanes.Back(o, until, len(p.ordinals))
+		}
+		signal(w.changed)
+		c.told = append(c.told, func() {
+			w.r.failed(fmt.Errorf("consumer: %d records of shard %s from %s on cannot be put into Failure.Letters, and wait: %w",
+				len(p.records), p.records[0].Shard, p.records[0].Position, err))
+		})
+		return
+	}
+	w.unsent = 0
+}
+
+// posted tells of records that were given up.
+func (r *runner) posted(p *parcel) {
+	then := r.cfg().Failure.Then
+	for i, rec := range p.records {
+		f := p.faults[i]
+		e := GivenUp{
+			Shard: rec.Shard, Position: rec.Position, Key: p.key, Attempts: f.attempts, Reason: deadletter.Reason(f.reason), Then: then, Err: f.err,
+		}
+		if then != Skip {
+			e.Letter = r.letterID(rec)
+		}
+		r.c.givenUp(e)
+	}
+}
+
+func (r *runner) scope() deadletter.Scope {
+	return deadletter.Scope{App: r.cfg().Name, Stream: r.stream.Incarnation}
+}
+
+func (r *runner) letterID(rec Record) string {
+	return deadletter.Letter{Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation}.ID()
+}
+
+// letter is a record as a letter.
+func (r *runner) letter(rec Record, key string, f failed) (deadletter.Letter, error) {
+	l := deadletter.Letter{
+		Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation, Epoch: rec.Epoch, Key: key, Arrived: rec.Arrived,
+		Payload: bytes.Clone(rec.Data), Reason: deadletter.Reason(f.reason), Attempts: f.attempts, Errors: chain(f.err), Failed: f.last, First: f.first, Worker: r.lease.Session(),
+	}
+	if rec.Key != key {
+		l.Attributes = map[string]string{recordKey: rec.Key}
+	}
+	var p *PanicError
+	if errors.As(f.err, &p) {
+		l.Stack = string(p.Stack)
+	}
+	if codec, ok := r.source().(Codec); ok {
+		b, err := codec.Encode(rec)
+		if err != nil {
+			return l, fmt.Errorf("encode record %s: %w", rec.Position, err)
+		}
+		l.Payload, l.Encoded = b, true
+	}
+	return l, nil
+}
+
+// chain is an error's texts, from the outermost to the roots.
+func chain(err error) []string {
+	if err == nil {
+		return nil
+	}
+	texts := []string{err.Error()}
+	switch e := err.(type) { //nolint:errorlint // the chain itself is wanted
+	case interface{ Unwrap() error }:
+		for _, text := range chain(e.Unwrap()) {
+			if text != texts[len(texts)-1] {
+				texts = append(texts, text)
+			}
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			texts = append(texts, chain(inner)...)
+		}
+	}
+	return texts
+}
+
+// loadParked learns which keys are parked, before the first record is handed out.
+func (w *window) loadParked(ctx context.Context) error {
+	store := w.r.cfg().Failure.parks()
+	if store == nil {
+		return nil
+	}
+	parked := make(map[string]struct{})
+	for p, err := range store.Parked(ctx, w.r.scope()) {
+		if err != nil {
+			return fmt.Errorf("list the parked keys: %w", err)
+		}
+		parked[p.Key] = struct{}{}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.parked = parked
+	return nil
+}

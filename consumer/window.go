@@ -1,0 +1,498 @@
+package consumer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/ordering"
+)
+
+// window is what was read of a shard and is not settled: its records in their lanes, who has them, and what is known of those that failed. The feed adds pages, workers of
+// the pool take batches and settle them, and the shift waits for what the clock brings. It tells no hook and does no I/O with its lock held.
+type window struct {
+	r        *runner
+	handling context.Context // of the calls //nolint:containedctx // it lives as long as the window
+	handing  context.Context // ends when nothing more is handed out //nolint:containedctx // likewise
+	begun    time.Time       // instants of the lanes are counted from here
+	changed  chan struct{}   // holds one token: the shift should look
+	space    chan struct{}   // holds one token: the feed may read on
+	flush    chan struct{}   // closed when nothing more is handed out
+	more     func(uint64) bool
+
+	mu       sync.Mutex
+	lanes    ordering.Lanes
+	slots    []slot    // of the lanes' ordinals, each at its remainder; the length is a power of two
+	ends     []pageEnd // of the pages that are not done
+	at       checkpoint.Position
+	restored ahead
+	pages    int     // not settled
+	closed   bool    // the shard's last page is there
+	children []Shard // which it named
+	over     bool    // and everything is done
+	stopped  bool    // nothing more is handed out
+	quit     bool    // the handler, or a hook, ended its goroutine
+	dropped  bool    // nothing more is settled
+	cleared  bool    // the pages were given back
+	last     place   // how far the shard was done then
+	quiet    chan struct{}
+	calls    []*call   // under way
+	bytes    int64     // of the batch that is being taken
+	readyAt  time.Time // when the records that are ready began to be
+	hold     time.Time // nothing is handed out before
+
+	failing  map[uint64]*failed
+	strays   map[uint64]error     // records without a key
+	deferred map[uint64]*Deferred // records that wait to be acknowledged
+	awaited  []*Deferred          // with a deadline, in its order
+	parked   map[string]struct{}
+	unsent   int    // how often in a row letters could not be stored
+	givenUp  int    // records
+	toldFull uint64 // the record of which was told that it holds up the reading, and 1
+
+	berth berth // the pool's
+}
+
+// slot is one record.
+type slot struct {
+	rec      *Record // in its page; nil once it is done
+	page     *held
+	position checkpoint.Position // of a record that is done before one below it
+}
+
+// held is a page of which records are not done.
+type held struct {
+	page Page
+	each int64 // bytes a record, about
+	left int
+	read time.Time
+}
+
+// pageEnd is where a page ends.
+type pageEnd struct {
+	ordinal uint64 // the first one behind it
+	through checkpoint.Position
+}
+
+func newWindow(r *runner, handling, handing context.Context) *window {
+	w := &window{
+		r: r, handling: handling, handing: handing, begun: time.Now(), at: r.lease.Position(), restored: restore(r.lease),
+		changed: make(chan struct{}, 1), space: make(chan struct{}, 1), flush: make(chan struct{}), quiet: make(chan struct{}),
+	}
+	w.more = w.fits
+	return w
+}
+
+// add puts a page behind the others. kinds says what its records are, and is empty if all are for the handler, by their own keys.
+func (w *window) add(page Page, kinds []kind) {
+	now := time.Now()
+	h := &held{page: page, each: page.Bytes / int64(max(1, len(page.Records))), read: now}
+	w.mu.Lock()
+	if w.dropped {
+		w.mu.Unlock()
+		w.r.settle(page)
+		return
+	}
+	passed, idle := 0, w.lanes.Ready() == 0
+	for i := range page.Records {
+		rec := &page.Records[i]
+		k := kind{key: rec.Key}
+		if len(kinds) > 0 {
+			k = kinds[i]
+		}
+		if !w.put(h, rec, k) {
+			passed++
+		}
+	}
+	w.pages++
+	w.end(page)
+	if idle {
+		w.readyAt = now
+	}
+	settled := h.left == 0
+	if settled {
+		w.pages--
+	}
+	w.reach(passed, int64(passed)*h.each)
+	open := w.open(now)
+	if len(page.Records) == 0 {
+		w.shrink()
+	}
+	if w.r.cfg().Batch.Wait > 0 {
+		signal(w.changed)
+	}
+	w.mu.Unlock()
+	if settled {
+		w.r.settle(page)
+	}
+	if open {
+		w.r.c.pool.offer(w)
+	}
+}
+
+// end notes where a page ends.
+func (w *window) end(page Page) {
+	e := pageEnd{w.top(), page.Through}
+	if n := len(w.ends); n > 0 && w.ends[n-1].ordinal == e.ordinal {
+		w.ends[n-1] = e
+	} else {
+		w.ends = append(w.ends, e)
+	}
+	if page.End {
+		w.closed, w.children = true, page.Children
+	}
+}
+
+// top is the ordinal of the next record.
+func (w *window) top() uint64 { return w.lanes.Watermark() + uint64(w.lanes.Len()) }
+
+// put gives a record its ordinal and its lane. It gives false if the record is done already.
+func (w *window) put(h *held, rec *Record, k kind) bool {
+	if k.passes || w.restored.has(w.top(), rec.Position) {
+		o := w.top()
+		w.grow()
+		w.slot(o).position = rec.Position
+		w.lanes.Pass()
+		return false
+	}
+	w.grow()
+	var o uint64
+	switch {
+	case k.err != nil:
+		o = w.lanes.AddAlone()
+		note(&w.strays, o, k.err)
+	case w.r.cfg().Order.By == PerKey:
+		o = w.lanes.Add(k.key)
+	case w.r.cfg().Order.By == Unordered:
+		o = w.lanes.AddAlone()
+	default:
+		o = w.lanes.Add("")
+	}
+	h.left++
+	rec.ordinal = o
+	*w.slot(o) = slot{rec: rec, page: h}
+	return true
+}
+
+func note[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = make(map[K]V)
+	}
+	(*m)[k] = v
+}
+
+func (w *window) slot(o uint64) *slot { return &w.slots[o&uint64(len(w.slots)-1)] }
+
+// grow makes room for one more slot. That of the record before the watermark is not used again, for its position may be wanted yet.
+func (w *window) grow() {
+	if w.lanes.Len()+1 < len(w.slots) {
+		return
+	}
+	slots := make([]slot, max(16, 2*len(w.slots)))
+	for o := max(w.lanes.Watermark(), 1) - 1; o < w.top() && len(w.slots) > 0; o++ {
+		slots[o&uint64(len(slots)-1)] = *w.slot(o)
+	}
+	w.slots = slots
+}
+
+// shrink gives back the memory of a shard that is at rest.
+func (w *window) shrink() {
+	if w.lanes.Len() == 0 && len(w.slots) > 0 {
+		w.lanes.Shrink()
+		w.slots = nil
+	}
+}
+
+// done says of a record that was taken that it is. Its page is given back if it was the last of it.
+func (w *window) done(o uint64, settled []Page) []Page {
+	s := w.slot(o)
+	s.position = s.rec.Position
+	s.rec = nil
+	w.lanes.Done(o)
+	delete(w.failing, o)
+	delete(w.strays, o)
+	if s.page.left--; s.page.left == 0 {
+		settled = append(settled, s.page.page)
+		w.pages--
+	}
+	s.page = nil
+	return settled
+}
+
+// reach moves the position over what is done. records and bytes became so.
+func (w *window) reach(records int, bytes int64) {
+	low := w.lanes.Watermark()
+	if low > 0 && len(w.slots) > 0 {
+		if p := w.slot(low - 1).position; w.at.Before(p) {
+			w.at = p
+		}
+	}
+	for len(w.ends) > 0 && w.ends[0].ordinal <= low {
+		if p := w.ends[0].through; w.at.Before(p) {
+			w.at = p
+		}
+		w.ends = w.ends[1:]
+	}
+	w.r.progress.done(w.at, records, bytes)
+	signal(w.space)
+	if w.closed && w.lanes.Len() == 0 && !w.over {
+		w.over = true
+		signal(w.changed)
+	}
+}
+
+// forget is called when records that are to be read next are gone: their numbers are not those that an earlier owner knew.
+func (w *window) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.restored = ahead{}
+}
+
+// place is a position up to which all is done, and what is done behind it.
+type place struct {
+	at    checkpoint.Position
+	ahead checkpoint.Ahead
+}
+
+// reached is how far the shard is done.
+func (w *window) reached() place {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cleared {
+		return w.last
+	}
+	low, top := w.lanes.Watermark(), w.top()
+	if low == top {
+		return w.restored.all(w.at, top)
+	}
+	return w.restored.behind(w.at, w.slot(low).rec.Position, low, top, w.lanes.Above())
+}
+
+// room waits until the feed may read, and gives how many records.
+func (w *window) room(ctx context.Context) (int, error) {
+	for {
+		n, full := w.free()
+		if n > 0 {
+			return n, nil
+		}
+		if full != nil {
+			w.r.c.full(*full)
+		}
+		timer := time.NewTimer(w.r.cfg().Failure.MaxBackoff)
+		select {
+		case <-w.space:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+	}
+}
+
+// free is how many records may be read: where one shard goes record by record, no more than a page ahead. full is to be told: a record that failed, or is not acknowledged, holds up the reading.
+func (w *window) free() (n int, full *Full) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n = w.r.cfg().Flow.Records - w.lanes.Len()
+	if n > 0 {
+		if w.r.cfg().Order.By == PerShard && w.pages > 1 {
+			n = 0
+		}
+		return n, nil
+	}
+	low := w.lanes.Watermark()
+	if w.toldFull == low+1 {
+		return 0, nil
+	}
+	since, stuck := w.stuckSince(low)
+	if !stuck {
+		return 0, nil
+	}
+	w.toldFull = low + 1
+	rec := w.slot(low).rec
+	return 0, &Full{Shard: rec.Shard, Key: w.keyOf(low), Position: rec.Position, Since: since, Records: w.lanes.Len()}
+}
+
+// stuckSince is since when a record is not done although it was handed out.
+func (w *window) stuckSince(o uint64) (since time.Time, stuck bool) {
+	if f := w.failing[o]; f != nil {
+		return f.first, true
+	}
+	if d := w.deferred[o]; d != nil {
+		return d.since, true
+	}
+	return time.Time{}, false
+}
+
+// keyOf is by which key a record that is not done is ordered.
+func (w *window) keyOf(o uint64) string {
+	if w.r.cfg().Order.By == PerKey && w.strays[o] == nil {
+		return w.lanes.Key(o)
+	}
+	return w.slot(o).rec.Key
+}
+
+// halt hands out nothing more. The channel is closed when nothing is in anybody's hands.
+func (w *window) halt() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	close(w.flush)
+	w.rest()
+	return w.quiet
+}
+
+// rest notes that nothing is in anybody's hands, once that is so.
+func (w *window) rest() {
+	if w.stopped && len(w.calls) == 0 && len(w.deferred) == 0 && !isClosed(w.quiet) {
+		close(w.quiet)
+	}
+}
+
+// drop settles nothing more: what is acknowledged from here on comes late.
+func (w *window) drop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dropped = true
+	for o, d := range w.deferred {
+		d.state = tooLate
+		delete(w.deferred, o)
+	}
+	w.awaited = nil
+	w.rest()
+}
+
+// abandon gives up the calls that are under way: their workers are replaced.
+func (w *window) abandon() {
+	w.mu.Lock()
+	calls := len(w.calls)
+	for _, c := range w.calls {
+		if c.given {
+			calls--
+		}
+		c.given = true
+	}
+	w.mu.Unlock()
+	for range calls {
+		w.r.c.pool.replace(w)
+	}
+}
+
+// clear gives back the pages. Nothing of them is in use.
+func (w *window) clear() {
+	last := w.reached()
+	w.mu.Lock()
+	w.dropped, w.cleared, w.last = true, true, last
+	var pages []Page
+	for o := w.lanes.Watermark(); o < w.top(); o++ {
+		if s := w.slot(o); s.page != nil {
+			if s.page.left > 0 {
+				pages = append(pages, s.page.page)
+			}
+			s.page.left = 0
+			*s = slot{}
+		}
+	}
+	w.mu.Unlock()
+	for _, p := range pages {
+		w.r.settle(p)
+	}
+}
+
+// state tells whether all records of the shard are done, and whether a handler ended its goroutine.
+func (w *window) state() (over, quit bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.over, w.quit
+}
+
+// lasts is how long the longest call under way has lasted.
+func (w *window) lasts(now time.Time) (d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.calls {
+		d = max(d, now.Sub(c.begun))
+	}
+	return d
+}
+
+// tick does what is due by the clock, and gives the time until it is to be called again.
+func (w *window) tick(now time.Time) time.Duration {
+	w.mu.Lock()
+	var c *call
+	if len(w.awaited) > 0 {
+		c = &call{w: w}
+		w.unacknowledged(c, now)
+	}
+	w.wake(now)
+	open, next := w.open(now), w.next(now)
+	w.mu.Unlock()
+	if c != nil {
+		c.tell()
+	}
+	if open {
+		w.r.c.pool.offer(w)
+	}
+	return next
+}
+
+// wake readies the lanes whose time has come.
+func (w *window) wake(now time.Time) {
+	if until, waits := w.lanes.Next(); waits && time.Duration(until) <= now.Sub(w.begun) {
+		if w.lanes.Ready() == 0 {
+			w.readyAt = now
+		}
+		w.lanes.Wake(int64(now.Sub(w.begun)))
+	}
+}
+
+// next is how long until something is due by the clock.
+func (w *window) next(now time.Time) time.Duration {
+	next := checkpoint.Never
+	soon := func(t time.Time) {
+		if d := t.Sub(now); d > 0 {
+			next = min(next, d)
+		}
+	}
+	if until, waits := w.lanes.Next(); waits {
+		soon(w.begun.Add(time.Duration(until)))
+	}
+	if len(w.awaited) > 0 {
+		soon(w.awaited[0].deadline)
+	}
+	if w.lanes.Ready() > 0 {
+		soon(w.hold)
+		soon(w.readyAt.Add(w.r.cfg().Batch.Wait))
+	}
+	if limit := w.r.cfg().Timing.Watchdog; limit > 0 {
+		for _, c := range w.calls {
+			soon(c.begun.Add(limit))
+		}
+	}
+	return next
+}
+
+// status says what waits in the shard, and for what.
+func (w *window) status(st *ShardStatus) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	st.InFlight, st.GivenUp, st.Parked = w.lanes.Unfinished(), w.givenUp, len(w.parked)
+	if st.InFlight > 0 && !w.cleared {
+		if h := w.slot(w.lanes.Watermark()).page; h.page.Behind >= 0 {
+			st.Behind = h.page.Behind + time.Since(h.read)
+		}
+	}
+	st.FailingRecords = len(w.failing)
+	var first *failed
+	for _, f := range w.failing {
+		if first == nil || f.position.Before(first.position) {
+			first = f
+		}
+	}
+	if first != nil {
+		st.Failing, st.FailingKey, st.FailingAt, st.Attempt, st.Since = first.err, first.key, first.position, first.attempts, first.first
+	}
+}

@@ -1,0 +1,2 @@
+// Package sqlletters keeps dead letters in tables of an SQL database.
+package sqlletters
