@@ -11,7 +11,7 @@ import (
 // Client is a client of masters. The zero value has none, and only Validate may be called on it.
 type Client struct{ redis.UniversalClient }
 
-var errNoClient = errors.New("New needs a *redis.Client, as from redis.NewClient or redis.NewFailoverClient, or a *redis.ClusterClient: of others it is not known whether they read what was written")
+var errNoClient = errors.New("no client that can be used: New needs a *redis.Client, as from redis.NewClient or redis.NewFailoverClient, or a *redis.ClusterClient: of others it is not known whether they read what was written")
 
 // Validate refuses a client that may read what is old, or that waits beyond deadlines, without any command.
 func (c Client) Validate() error {

@@ -3,6 +3,7 @@ package redismaster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -13,11 +14,7 @@ type Script struct{ *redis.Script }
 
 // NewScript makes a script of its parts.
 func NewScript(parts ...string) Script {
-	var text string
-	for _, part := range parts {
-		text += part
-	}
-	return Script{redis.NewScript(text)}
+	return Script{redis.NewScript(strings.Join(parts, ""))}
 }
 
 // Run runs a script on the master that has the keys.
