@@ -639,13 +639,25 @@ func TestAChainHasTheTextsFromTheOutermostToTheRoot(t *testing.T) {
 	if got := deadletter.Chain(nil); got != nil {
 		t.Errorf("the chain of nil is %q", got)
 	}
-	if got := deadletter.Chain(endless{}); len(got) != 64 {
+	if got := deadletter.Chain(&endless{}); len(got) != 64 {
 		t.Errorf("an endless chain has %d texts; want 64", len(got))
+	}
+	if got := deadletter.Chain(&endless{quiet: true}); len(got) != 1 {
+		t.Errorf("an endless chain of one text is %q", got)
 	}
 }
 
-// endless wraps itself.
-type endless struct{}
+// endless wraps itself, and says how often it was asked unless it is quiet.
+type endless struct {
+	quiet bool
+	asked int
+}
 
-func (endless) Error() string   { return "endless" }
-func (e endless) Unwrap() error { return e }
+func (e *endless) Error() string {
+	if !e.quiet {
+		e.asked++
+	}
+	return fmt.Sprint("endless ", e.asked)
+}
+
+func (e *endless) Unwrap() error { return e }
