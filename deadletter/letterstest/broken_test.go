@@ -159,8 +159,8 @@ func listing(change func(p *deadletter.Parking, n int) bool) func(*memletters.St
 
 // isParked asks a store.
 func isParked(s deadletter.Store, l deadletter.Letter) bool {
-	for p := range s.Parked(context.Background(), l.Scope) {
-		if p.Key == l.Key {
+	for p, err := range s.Parked(context.Background(), l.Scope) {
+		if err == nil && p.Key == l.Key {
 			return true
 		}
 	}

@@ -95,7 +95,11 @@ var brokenReaders = []broken{
 		return &faulty{Store: s, read: func(ctx context.Context, q deadletter.Query) iter.Seq2[deadletter.Letter, error] {
 			return func(yield func(deadletter.Letter, error) bool) {
 				var all []deadletter.Letter
-				for l := range s.Read(ctx, q) {
+				for l, err := range s.Read(ctx, q) {
+					if err != nil {
+						yield(l, err)
+						return
+					}
 					all = append(all, l)
 				}
 				slices.SortStableFunc(all, func(a, b deadletter.Letter) int {
@@ -176,8 +180,8 @@ var brokenParkers = []broken{
 	})},
 	{"takes what is stored without asking for the parking", []string{"a key that is not parked takes no followers"}, parking(func(s *memletters.Store, ctx context.Context, ls []deadletter.Letter, open bool) error {
 		err := s.Park(ctx, ls, open)
-		for range s.Read(ctx, deadletter.Query{Scope: ls[0].Scope, ID: ls[0].ID()}) {
-			return nil
+		for _, missing := range s.Read(ctx, deadletter.Query{Scope: ls[0].Scope, ID: ls[0].ID()}) {
+			return missing
 		}
 		return err
 	})},

@@ -38,14 +38,14 @@ func (r *recorder) Fatalf(format string, args ...any) {
 }
 
 // found runs one case on a store, in virtual time, and returns what it found.
-func found(t *testing.T, name string, make func(*memletters.Store) deadletter.Store) (faults []string) {
+func found(t *testing.T, name string, made func(*memletters.Store) deadletter.Store) (faults []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{T: t}
 		run := func() { t.Errorf("no case is called %q", name) }
 		for _, p := range promises {
 			if p.name == name {
-				run = func() { p.run(Suite{Payload: 2 << 20}.scene(r, make(memletters.New()))) }
+				run = func() { p.run(Suite{Payload: 2 << 20}.scene(r, made(memletters.New()))) }
 			}
 		}
 		var wg sync.WaitGroup
