@@ -210,9 +210,10 @@ func TestALetterThatFailsHoldsTheRestOfAParkedKey(t *testing.T) {
 func TestALetterThatFailsHoldsNothingOfAKeyThatIsNotParked(t *testing.T) {
 	s, h := memletters.New(), &handler{bad: []string{"a1", "a3"}}
 	put(t, s, letters("a", 4)...)
-	redrive(t, s, deadletter.Query{}, deadletter.RedriveOptions{}, h.handle, deadletter.Redriven{Done: 2, Failed: 2})
+	park(t, s, letter("z", 1)) // another key's parking is no matter
+	redrive(t, s, deadletter.Query{Key: "a"}, deadletter.RedriveOptions{}, h.handle, deadletter.Redriven{Done: 2, Failed: 2})
 	h.saw(t, "a1 a2 a3 a4")
-	expect(t, s, "a1 a3")
+	expect(t, s, "a1 a3 z1", "z")
 }
 
 func TestAKeyThatIsParkedDuringItsRedriveIsHeldFromThen(t *testing.T) {
