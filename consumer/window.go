@@ -296,8 +296,9 @@ func (w *window) room(ctx context.Context) (int, error) {
 func (w *window) free() (n int, full *Full) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n = w.r.cfg().Flow.Records - w.lanes.Len()
-	if n > 0 {
+	limit := w.r.cfg().Flow.Records
+	n = limit - w.lanes.Len()
+	if n > 0 && n >= limit/4 { // fewer are not worth a call of the service
 		if w.r.cfg().Order.By == PerShard && w.pages > 1 {
 			n = 0
 		}
@@ -352,11 +353,10 @@ func (w *window) rest() {
 	}
 }
 
-// drop settles nothing more: what is acknowledged from here on comes late.
+// drop waits for no acknowledgement any longer: what comes from here on comes late.
 func (w *window) drop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.dropped = true
 	for o, d := range w.deferred {
 		d.state = tooLate
 		delete(w.deferred, o)
@@ -365,9 +365,10 @@ func (w *window) drop() {
 	w.rest()
 }
 
-// abandon gives up the calls that are under way: their workers are replaced.
+// abandon gives up the calls that are under way: their workers are replaced, and what they return does not count.
 func (w *window) abandon() {
 	w.mu.Lock()
+	w.dropped = true
 	calls := len(w.calls)
 	for _, c := range w.calls {
 		if c.given {
