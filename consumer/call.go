@@ -223,7 +223,7 @@ func (w *window) call(c *call) error {
 // overdue gives up a call that ignores the end of its context: its worker is replaced.
 func (w *window) overdue(c *call, begun time.Time) {
 	w.mu.Lock()
-	if c.given || c.begun != begun || !slices.Contains(w.calls, c) { // it has returned since
+	if c.given || !c.begun.Equal(begun) || !slices.Contains(w.calls, c) { // it has returned since
 
 		w.mu.Unlock()
 		return
@@ -365,10 +365,9 @@ func without(calls []*call, c *call) []*call {
 
 // wishes are what a handler's error asks for.
 func wishes(err error) (permanent bool, after time.Duration) {
-	var p *permanentError
-	var r *retryAfterError
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*retryAfterError](err); ok {
 		after = r.after
 	}
-	return errors.As(err, &p), after
+	_, permanent = errors.AsType[*permanentError](err)
+	return permanent, after
 }

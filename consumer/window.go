@@ -13,8 +13,8 @@ import (
 // the pool take batches and settle them, and the shift waits for what the clock brings. It tells no hook and does no I/O with its lock held.
 type window struct {
 	r        *runner
-	handling context.Context // of the calls //nolint:containedctx // it lives as long as the window
-	handing  context.Context // ends when nothing more is handed out //nolint:containedctx // likewise
+	handling context.Context //nolint:containedctx // of the calls: workers come from anywhere and must find it
+	handing  context.Context //nolint:containedctx // likewise: it ends when nothing more is handed out
 	begun    time.Time       // instants of the lanes are counted from here
 	changed  chan struct{}   // holds one token: the shift should look
 	space    chan struct{}   // holds one token: the feed may read on
@@ -75,7 +75,7 @@ type pageEnd struct {
 	through checkpoint.Position
 }
 
-func newWindow(r *runner, handling, handing context.Context) *window {
+func newWindow(handling, handing context.Context, r *runner) *window {
 	w := &window{
 		r: r, handling: handling, handing: handing, begun: time.Now(), at: r.lease.Position(), restored: restore(r.lease),
 		changed: make(chan struct{}, 1), space: make(chan struct{}, 1), flush: make(chan struct{}), quiet: make(chan struct{}),
