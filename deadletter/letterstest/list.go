@@ -35,6 +35,9 @@ func storeOnce(s *scene) {
 	s.settle(s.claimed("twice", aLongClaim), twice)
 	s.put(twice) // what was settled can come again
 	s.holds("twice", twice)
+	around := s.letters("around", 1, 2)
+	s.put(around[0], around[1], around[0]) // it keeps its first place
+	s.holds("around", around...)
 }
 
 func generations(s *scene) {
