@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/internal/failure"
 )
 
@@ -150,7 +151,7 @@ func (c *call) work() {
 		w.settle(c, nil)
 		return
 	}
-	if !w.admitted(c) {
+	if len(c.letters)+len(c.strays) > 0 && !w.begin(c) || !w.admitted(c) {
 		w.giveBack(c)
 		return
 	}
@@ -185,7 +186,7 @@ func (w *window) admitted(c *call) bool {
 	return true
 }
 
-// begin notes that a call begins now, and tells whether it may.
+// begin notes that the call of the handler begins now, and tells whether it may.
 func (w *window) begin(c *call) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -222,7 +223,7 @@ func (w *window) call(c *call) error {
 // overdue gives up a call that ignores the end of its context: its worker is replaced.
 func (w *window) overdue(c *call, begun time.Time) {
 	w.mu.Lock()
-	if c.given || c.begun != begun || !slices.Contains(w.calls, c) { // it has returned since
+	if c.given || !c.begun.Equal(begun) || !slices.Contains(w.calls, c) { // it has returned since
 
 		w.mu.Unlock()
 		return
@@ -272,6 +273,7 @@ func (w *window) settle(c *call, err error) {
 	}
 	done, failed, why := w.split(n, err)
 	handled := 0
+	var last checkpoint.Position
 	if len(w.deferred) > 0 {
 		w.keep(c, done)
 	}
@@ -279,7 +281,9 @@ func (w *window) settle(c *call, err error) {
 		if len(w.deferred) > 0 && w.deferred[o] != nil {
 			continue
 		}
-		bytes += w.slot(o).page.each
+		s := w.slot(o)
+		bytes += s.page.each
+		last = s.rec.Position
 		c.pages = w.done(o, c.pages)
 		handled++
 	}
@@ -294,7 +298,7 @@ func (w *window) settle(c *call, err error) {
 	}
 	w.reach(handled, bytes)
 	if h := w.r.cfg().Hooks.Handled; h != nil && handled > 0 {
-		e := Handled{Shard: w.r.lease.Shard().ID, Records: handled, Position: c.records[done-1].Position, Took: time.Since(c.begun)}
+		e := Handled{Shard: w.r.lease.Shard().ID, Records: handled, Position: last, Took: time.Since(c.begun)}
 		c.told = append(c.told, func() { w.r.c.handled(e) })
 	}
 	w.rest()
@@ -361,10 +365,9 @@ func without(calls []*call, c *call) []*call {
 
 // wishes are what a handler's error asks for.
 func wishes(err error) (permanent bool, after time.Duration) {
-	var p *permanentError
-	var r *retryAfterError
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*retryAfterError](err); ok {
 		after = r.after
 	}
-	return errors.As(err, &p), after
+	_, permanent = errors.AsType[*permanentError](err)
+	return permanent, after
 }

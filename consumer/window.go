@@ -13,8 +13,8 @@ import (
 // the pool take batches and settle them, and the shift waits for what the clock brings. It tells no hook and does no I/O with its lock held.
 type window struct {
 	r        *runner
-	handling context.Context // of the calls //nolint:containedctx // it lives as long as the window
-	handing  context.Context // ends when nothing more is handed out //nolint:containedctx // likewise
+	handling context.Context //nolint:containedctx // of the calls: workers come from anywhere and must find it
+	handing  context.Context //nolint:containedctx // likewise: it ends when nothing more is handed out
 	begun    time.Time       // instants of the lanes are counted from here
 	changed  chan struct{}   // holds one token: the shift should look
 	space    chan struct{}   // holds one token: the feed may read on
@@ -75,7 +75,7 @@ type pageEnd struct {
 	through checkpoint.Position
 }
 
-func newWindow(r *runner, handling, handing context.Context) *window {
+func newWindow(handling, handing context.Context, r *runner) *window {
 	w := &window{
 		r: r, handling: handling, handing: handing, begun: time.Now(), at: r.lease.Position(), restored: restore(r.lease),
 		changed: make(chan struct{}, 1), space: make(chan struct{}, 1), flush: make(chan struct{}), quiet: make(chan struct{}),
@@ -296,8 +296,9 @@ func (w *window) room(ctx context.Context) (int, error) {
 func (w *window) free() (n int, full *Full) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n = w.r.cfg().Flow.Records - w.lanes.Len()
-	if n > 0 {
+	limit := w.r.cfg().Flow.Records
+	n = limit - w.lanes.Len()
+	if n > 0 && n >= limit/4 { // fewer are not worth a call of the service
 		if w.r.cfg().Order.By == PerShard && w.pages > 1 {
 			n = 0
 		}
@@ -352,11 +353,10 @@ func (w *window) rest() {
 	}
 }
 
-// drop settles nothing more: what is acknowledged from here on comes late.
+// drop waits for no acknowledgement any longer: what comes from here on comes late.
 func (w *window) drop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.dropped = true
 	for o, d := range w.deferred {
 		d.state = tooLate
 		delete(w.deferred, o)
@@ -365,9 +365,10 @@ func (w *window) drop() {
 	w.rest()
 }
 
-// abandon gives up the calls that are under way: their workers are replaced.
+// abandon gives up the calls that are under way: their workers are replaced, and what they return does not count.
 func (w *window) abandon() {
 	w.mu.Lock()
+	w.dropped = true
 	calls := len(w.calls)
 	for _, c := range w.calls {
 		if c.given {

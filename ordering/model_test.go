@@ -2,7 +2,6 @@ package ordering
 
 import (
 	"flag"
-	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -19,7 +18,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // machine does the same to Lanes and to the naive model, and compares.
