@@ -79,6 +79,23 @@ func (l *Lanes) Add(key string) uint64 {
 	return o
 }
 
+// AddRun is [Lanes.Add] for n records of one key that follow each other, at least 1. It gives the ordinal of the first.
+func (l *Lanes) AddRun(key string, n int) uint64 {
+	first := l.Add(key)
+	i := l.at(first).lane
+	for range n - 1 {
+		l.at(l.high - 1).next = 1
+		l.append(entry{lane: i})
+	}
+	k := &l.lanes[i]
+	k.tail = l.high - 1
+	k.size += n - 1
+	if k.out == 0 && k.until == 0 {
+		l.ready += n - 1
+	}
+	return first
+}
+
 // lane is the lane of a key. Records of one key often come in a row; that the last one may be done, and its lane another key's by now, does no harm.
 func (l *Lanes) lane(key string) (i int32, there bool) {
 	if l.high > l.low {

@@ -39,6 +39,15 @@ func (m *machine) add(t *rapid.T) {
 	}
 }
 
+func (m *machine) addRun(t *rapid.T) {
+	key := rapid.SampledFrom([]string{"", "a", "b", "c", "d", "e"}).Draw(t, "key")
+	n := rapid.IntRange(1, 70).Draw(t, "n")
+	m.ordinal(t, m.lanes.AddRun(key, n))
+	for range n {
+		m.naive.add(&record{lane: "key " + key, key: key})
+	}
+}
+
 func (m *machine) addAlone(t *rapid.T) {
 	o := m.lanes.AddAlone()
 	m.ordinal(t, o)
@@ -261,6 +270,7 @@ func TestLanesDoWhatTheNaiveModelDoes(t *testing.T) {
 			"":          m.check,
 			"add":       m.add,
 			"add more":  m.add,
+			"add run":   m.addRun,
 			"add alone": m.addAlone,
 			"pass":      m.pass,
 			"take":      m.take,
