@@ -155,13 +155,12 @@ func (r *runner) letterID(rec Record) string {
 func (r *runner) letter(rec Record, key string, f failed) (deadletter.Letter, error) {
 	l := deadletter.Letter{
 		Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation, Epoch: rec.Epoch, Key: key, Arrived: rec.Arrived,
-		Payload: bytes.Clone(rec.Data), Reason: deadletter.Reason(f.reason), Attempts: f.attempts, Errors: chain(f.err), Failed: f.last, First: f.first, Worker: r.lease.Session(),
+		Payload: bytes.Clone(rec.Data), Reason: deadletter.Reason(f.reason), Attempts: f.attempts, Errors: deadletter.Chain(f.err), Failed: f.last, First: f.first, Worker: r.lease.Session(),
 	}
 	if rec.Key != key {
 		l.Attributes = map[string]string{recordKey: rec.Key}
 	}
-	var p *PanicError
-	if errors.As(f.err, &p) {
+	if p, ok := errors.AsType[*PanicError](f.err); ok {
 		l.Stack = string(p.Stack)
 	}
 	if codec, ok := r.source().(Codec); ok {
@@ -172,27 +171,6 @@ func (r *runner) letter(rec Record, key string, f failed) (deadletter.Letter, er
 		l.Payload, l.Encoded = b, true
 	}
 	return l, nil
-}
-
-// chain is an error's texts, from the outermost to the roots.
-func chain(err error) []string {
-	if err == nil {
-		return nil
-	}
-	texts := []string{err.Error()}
-	switch e := err.(type) { //nolint:errorlint // the chain itself is wanted
-	case interface{ Unwrap() error }:
-		for _, text := range chain(e.Unwrap()) {
-			if text != texts[len(texts)-1] {
-				texts = append(texts, text)
-			}
-		}
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			texts = append(texts, chain(inner)...)
-		}
-	}
-	return texts
 }
 
 // loadParked learns which keys are parked, before the first record is handed out.

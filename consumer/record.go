@@ -24,6 +24,8 @@ type Record struct {
 	// the write of a worker that lost the shard.
 	Epoch, Generation uint64
 
+	Redriven bool // it comes from the dead letters: see [Consumer.Redrive]
+
 	Data []byte // the payload; empty where the source's records have a structure, see Raw
 	Raw  any    // what the source's own functions read, such as ddbsource.Decode
 

@@ -79,13 +79,29 @@ func (l *Lanes) Add(key string) uint64 {
 	return o
 }
 
-// lane is the lane of a key. Records of one key often come in a row.
+// AddRun is [Lanes.Add] for n records of one key that follow each other, at least 1. It gives the ordinal of the first.
+func (l *Lanes) AddRun(key string, n int) uint64 {
+	first := l.Add(key)
+	i := l.at(first).lane
+	for range n - 1 {
+		l.at(l.high - 1).next = 1
+		l.append(entry{lane: i})
+	}
+	k := &l.lanes[i]
+	k.tail = l.high - 1
+	k.size += n - 1
+	if k.out == 0 && k.until == 0 {
+		l.ready += n - 1
+	}
+	return first
+}
+
+// lane is the lane of a key. Records of one key often come in a row; that the last one may be done, and its lane another key's by now, does no harm.
 func (l *Lanes) lane(key string) (i int32, there bool) {
 	if l.high > l.low {
-		if e := l.at(l.high - 1); e.state != done {
-			if k := &l.lanes[e.lane]; k.keyed && k.key == key {
-				return e.lane, true
-			}
+		i = l.at(l.high - 1).lane
+		if k := &l.lanes[i]; k.keyed && k.key == key {
+			return i, true
 		}
 	}
 	i, there = l.byKey[key]
@@ -153,7 +169,7 @@ func grown(n int) int {
 func (l *Lanes) at(o uint64) *entry { return &l.ring[o&uint64(len(l.ring)-1)] }
 
 // Take appends to batch the ordinals of up to n records that may be handled now, in their order, and gives it back: all of one call, which may hold many keys. more is asked
-// for each record but the first whether it still fits; nil is yes. Records that failed together go apart from those that never failed, and no more of them at once than
+// for each record whether it still fits, and the first comes whatever it says; nil is yes. Records that failed together go apart from those that never failed, and no more of them at once than
 // they came back with.
 func (l *Lanes) Take(batch []uint64, n int, more func(ordinal uint64) bool) []uint64 {
 	begun, lanes := len(batch), 0
@@ -164,7 +180,7 @@ func (l *Lanes) Take(batch []uint64, n int, more func(ordinal uint64) bool) []ui
 		took := k.size
 		for o := k.head; ; o += uint64(l.at(o).next) {
 			if e := l.at(o); e.state == waiting {
-				if !b.admits(e.limit) || b.size > 0 && more != nil && !more(o) {
+				if !b.admits(e.limit) || more != nil && !more(o) && b.size > 0 {
 					b.n = b.size // it is full
 					break
 				}

@@ -35,6 +35,9 @@ func storeOnce(s *scene) {
 	s.settle(s.claimed("twice", aLongClaim), twice)
 	s.put(twice) // what was settled can come again
 	s.holds("twice", twice)
+	around := s.letters("around", 1, 2)
+	s.put(around[0], around[1], around[0]) // it keeps its first place
+	s.holds("around", around...)
 }
 
 func generations(s *scene) {
@@ -258,7 +261,10 @@ func leaveEarly(s *scene) {
 	all := s.store.Read(s.Context(), deadletter.Query{Scope: s.scope, Key: "key"})
 	for range 2 { // an iterator can be used again
 		seen = 0
-		for range all {
+		for _, err := range all {
+			if err != nil {
+				s.Fatalf("Read: %v", err)
+			}
 			seen++
 		}
 		if seen != 599 {

@@ -67,7 +67,7 @@ func (t text) encoded() string {
 	return b.String()
 }
 
-// MarshalText is not asked for the keys of a map.
+// MarshalText is not asked by package json for the keys of a map.
 func (t text) MarshalText() ([]byte, error) { return []byte(t.encoded()), nil }
 
 func (t *text) UnmarshalText(encoded []byte) error {

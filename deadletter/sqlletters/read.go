@@ -107,10 +107,9 @@ type reading struct {
 	*Store
 
 	what, query string
-	args        []any
-	at          int // of args: where the next page begins, a place and a number
+	args        []any // the second and the third are where the page begins
 
-	place []byte
+	place []byte // of the last letter that was read
 	seq   int64
 }
 

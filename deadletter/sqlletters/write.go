@@ -109,7 +109,7 @@ func (s *Store) Claim(ctx context.Context, c deadletter.Claim, d time.Duration) 
 	})
 }
 
-// Settle removes a letter, or adds to its history what was not added last.
+// Settle removes a letter, or adds to its history.
 func (s *Store) Settle(ctx context.Context, c deadletter.Claim, id string, failed *deadletter.Failure) error {
 	a, token := laneOf(c.Scope, c.Key), text(c.Token).encoded()
 	return s.write(ctx, fmt.Sprintf("settle %q", id), func(conn *sql.Conn) (keep bool, err error) {

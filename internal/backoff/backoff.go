@@ -17,7 +17,7 @@ func (p Policy) Delay(n int) time.Duration { return rand.N(p.Ceiling(n) + 1) }
 func (p Policy) Ceiling(n int) time.Duration {
 	d := p.Base
 	for range n - 1 {
-		if d >= p.Cap/2 {
+		if d > p.Cap/2 {
 			return p.Cap
 		}
 		d *= 2

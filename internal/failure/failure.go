@@ -39,7 +39,8 @@ func (p Policy) Next(f Failure, dice float64) Next {
 	}
 	wait := f.After
 	if wait == 0 {
-		wait = time.Duration(dice * float64(p.Backoff.Ceiling(f.Attempt)+1))
+		ceiling := p.Backoff.Ceiling(f.Attempt)
+		wait = min(ceiling, time.Duration(dice*(float64(ceiling)+1))) // in floating point: the longest duration and 1 is no duration
 	}
 	return Next{Limit: f.Records, Wait: wait, Spends: !f.Unspent}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Usable checks that the server is a PostgreSQL that can be written, and the database one of Unicode.
-func (d PostgreSQL) Usable(ctx context.Context, conn *sql.Conn) error {
+func (d PostgreSQL) Usable(ctx context.Context, conn *sql.Conn, _ bool) error {
 	var version, encoding string
 	var number int
 	var standby, readOnly bool

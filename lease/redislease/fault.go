@@ -2,47 +2,13 @@ package redislease
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/runnelhq/runnel/internal/redismaster"
 	"github.com/runnelhq/runnel/lease"
 )
 
-// denials are how answers begin to a caller who may not do what it asks. Some have no code of their own: about a script's commands, by version, and about a request that is longer
-// than Redis takes from whom it does not know.
-var denials = []string{
-	"NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "invalid password",
-	"The user executing the script can't", "ACL failure in script", "Protocol error: unauthenticated",
-}
-
-// hints are what to do about other answers, by their codes.
-var hints = []struct{ code, hint string }{
-	{"READONLY", "the server is a replica: give the client the master, by Sentinel if there is one"},
-	{"OOM", "the memory that maxmemory allows is used up"},
-	{"NOREPLICAS", "fewer replicas are connected than min-replicas-to-write wants"},
-	{"MISCONF", "the server cannot write to its disk, and takes no writes before it can"},
-	{"CLUSTERDOWN", "a part of the cluster has no master"},
-	{"MOVED", "the server is one of a cluster: make the client with redis.NewClusterClient"},
-	{"CROSSSLOT", "the server is one of a cluster: make the client with redis.NewClusterClient"},
-}
-
 // fault says what failed and, where the answer calls for it, what to do.
 func (s *Store) fault(ctx context.Context, what string, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err)
-	}
-	what = fmt.Sprintf("redislease: keys %q: %s", s.cfg.Prefix+"*", what)
-	for _, code := range denials {
-		if redis.HasErrorPrefix(err, code) {
-			return fmt.Errorf("%s: %w: give the client a user that may do what the package's documentation says: %w", what, lease.ErrDenied, err)
-		}
-	}
-	for _, h := range hints {
-		if redis.HasErrorPrefix(err, h.code) {
-			return fmt.Errorf("%s: %s: %w", what, h.hint, err)
-		}
-	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("redislease: keys %q: %s: %w", s.cfg.Prefix+"*", what, redismaster.Fault(ctx, err, lease.ErrDenied))
 }

@@ -8,15 +8,6 @@ import (
 	"github.com/runnelhq/runnel/lease"
 )
 
-func TestFieldsOfInfo(t *testing.T) {
-	const info = "# Replication\r\nrole:master\r\nmaster_replid:abc\r\nmaster_replid2:000\r\n"
-	for name, want := range map[string]string{"role": "master", "master_replid": "abc", "replid": "", "": ""} {
-		if got := infoField(info, name); got != want {
-			t.Errorf("%s: %q; want %q", name, got, want)
-		}
-	}
-}
-
 // An answer of Redis that a client gives as an error.
 type answer string
 

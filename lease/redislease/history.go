@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/runnelhq/runnel/internal/redismaster"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -24,7 +25,7 @@ func (s *Store) History(ctx context.Context, groups []string) (string, error) {
 		if err != nil {
 			return "", s.fault(ctx, what, err)
 		}
-		node, err := s.master(ctx, s.counterKey(p.app))
+		node, err := s.client.Of(ctx, s.counterKey(p.app))
 		if err != nil {
 			return "", s.fault(ctx, what, err)
 		}
@@ -36,7 +37,7 @@ func (s *Store) History(ctx context.Context, groups []string) (string, error) {
 	for _, node := range nodes {
 		history, err := historyOf(ctx, node)
 		if err != nil {
-			s.reload(ctx, err)
+			s.client.Reload(ctx, err)
 			return "", s.fault(ctx, what, err)
 		}
 		histories = append(histories, history)
@@ -50,7 +51,7 @@ func historyOf(ctx context.Context, node *redis.Client) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	switch id, role := infoField(info, "master_replid"), infoField(info, "role"); {
+	switch id, role := redismaster.InfoField(info, "master_replid"), redismaster.InfoField(info, "role"); {
 	case role != "master":
 		return "", fmt.Errorf("the server at %s is no master but a %q", node.Options().Addr, role)
 	case id == "":
@@ -58,14 +59,4 @@ func historyOf(ctx context.Context, node *redis.Client) (string, error) {
 	default:
 		return id, nil
 	}
-}
-
-// infoField is a line's value in the answer of INFO, "" where there is none.
-func infoField(info, name string) string {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }

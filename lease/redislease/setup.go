@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/runnelhq/runnel/internal/redismaster"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -20,7 +21,7 @@ func (s *Store) Setup(ctx context.Context) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	if err := s.masters(ctx, s.keeps); err != nil {
+	if err := s.client.Each(ctx, s.keeps); err != nil {
 		return err
 	}
 	if _, err := s.History(ctx, []string{setupGroup}); err != nil {
@@ -47,15 +48,11 @@ func (s *Store) Setup(ctx context.Context) error {
 	return err
 }
 
-// keeps checks that a server evicts nothing. Its policy is asked for by INFO: services often forbid CONFIG.
+// keeps checks that a server evicts nothing.
 func (s *Store) keeps(ctx context.Context, node *redis.Client) error {
-	info, err := node.Info(ctx, "memory").Result()
+	err := redismaster.Keeps(ctx, node, "leases", lease.ErrTable)
 	if err != nil {
-		return s.fault(ctx, "read maxmemory_policy by INFO memory", err)
-	}
-	if policy := infoField(info, "maxmemory_policy"); policy != "noeviction" {
-		return fmt.Errorf("redislease: %w: the server at %s has maxmemory-policy %q, by which it may drop leases when its memory is full: set maxmemory-policy noeviction, in redis.conf, by CONFIG SET or in the service's parameters",
-			lease.ErrTable, node.Options().Addr, policy)
+		return s.fault(ctx, "set up", err)
 	}
 	return nil
 }

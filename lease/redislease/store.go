@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/runnelhq/runnel/internal/redismaster"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -25,14 +26,14 @@ type Config struct {
 
 // Store is a [lease.Store] in Redis. It is safe for concurrent use and starts no goroutine that outlives a call.
 type Store struct {
-	client redis.UniversalClient
+	client redismaster.Client
 	cfg    Config
 }
 
 // New returns a store on a server, on what Sentinel says is the master (redis.NewFailoverClient) or on a cluster (redis.NewClusterClient). The client stays the caller's to close. New
 // does no I/O. A nil cfg is the default.
 func New(client redis.UniversalClient, cfg *Config) *Store {
-	s := &Store{client: client}
+	s := &Store{client: redismaster.Client{UniversalClient: client}}
 	if cfg != nil {
 		s.cfg = *cfg
 	}
@@ -40,34 +41,12 @@ func New(client redis.UniversalClient, cfg *Config) *Store {
 	return s
 }
 
-var errNoClient = errors.New("redislease: New needs a *redis.Client, as from redis.NewClient or redis.NewFailoverClient, or a *redis.ClusterClient: of others it is not known whether they read what was written")
-
 // Validate refuses a store that cannot work, without any command.
 func (s *Store) Validate() error {
-	var heeds, reads bool
-	switch c := s.client.(type) {
-	case *redis.Client:
-		if c == nil {
-			return errNoClient
-		}
-		heeds, reads = c.Options().ContextTimeoutEnabled, c.Options().ReadTimeout > 0
-	case *redis.ClusterClient:
-		if c == nil {
-			return errNoClient
-		}
-		o := c.Options()
-		if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
-			return errors.New("redislease: the client reads from replicas, which lack the last writes: unset ReadOnly, RouteByLatency and RouteRandomly")
-		}
-		heeds, reads = o.ContextTimeoutEnabled, o.ReadTimeout > 0
-	default:
-		return errNoClient
+	if err := s.client.Validate(); err != nil {
+		return fmt.Errorf("redislease: %w", err)
 	}
 	switch {
-	case !heeds:
-		return errors.New("redislease: the client does not heed deadlines, so that heartbeats come too late when a server hangs: set ContextTimeoutEnabled")
-	case !reads:
-		return errors.New("redislease: the client waits for ever for a server that hangs: leave ReadTimeout unset, or give it some seconds")
 	case strings.ContainsAny(s.cfg.Prefix, "{}"):
 		return fmt.Errorf("redislease: Config.Prefix is %q: it may have no braces, which choose the slot in a cluster", s.cfg.Prefix)
 	case s.cfg.Replicas < 0:
@@ -125,7 +104,7 @@ func (s *Store) Delete(ctx context.Context, rows []lease.Row) []error {
 func text(version uint64) string { return strconv.FormatUint(version, 10) }
 
 // write runs a script on all rows that are sound, and answers nil when all were written. argsOf is what it needs of a row beside its place.
-func (s *Store) write(ctx context.Context, verb string, run script, rows []lease.Row, argsOf func(lease.Row) []any) []error {
+func (s *Store) write(ctx context.Context, verb string, run redismaster.Script, rows []lease.Row, argsOf func(lease.Row) []any) []error {
 	errs := make([]error, len(rows))
 	cut := batches{store: s, open: map[string]*batch{}}
 	for i, row := range rows {

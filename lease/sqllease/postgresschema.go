@@ -32,7 +32,7 @@ func (e *postgres) schema() []string {
 
 // setup sees and makes everything in one transaction, under a lock of its own: CREATE TABLE IF NOT EXISTS fails where two make one table in the same instant.
 func (e *postgres) setup(ctx context.Context, conn *sql.Conn, mustExist bool) error {
-	if err := e.Usable(ctx, conn); err != nil {
+	if err := e.Usable(ctx, conn, mustExist); err != nil {
 		return err
 	}
 	t := tables{

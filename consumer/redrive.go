@@ -1,0 +1,68 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/runnelhq/runnel/deadletter"
+)
+
+// Redrive hands letters of Failure.Letters, which must be a [deadletter.Store], to the handler once more: those of q, whose zero value is all letters of the application and of the stream that has the name now. They come one at a
+// time, in the order of their keys, within Flow.Limiter and Failure.Timeout; a record has Redriven set, and an Attempt that goes on from the letter's. What the handler did is removed; a letter that fails again
+// stays, with the failure in its history, and holds up the later ones of its key if the key is parked. With its last letter a key is no longer parked: its next record goes to the handler.
+//
+// It may be called while Run runs, in this process or another, and may be interrupted at any time. The letters of keys that are not parked come late, behind records that were handled since.
+func (c *Consumer) Redrive(ctx context.Context, q deadletter.Query) (deadletter.Redriven, error) {
+	store, ok := c.cfg.Failure.Letters.(deadletter.Store)
+	if !ok {
+		return deadletter.Redriven{}, fmt.Errorf("consumer: redrive: Config.Failure.Letters is %T: give the deadletter.Store that has the letters", c.cfg.Failure.Letters)
+	}
+	if q.Scope == (deadletter.Scope{}) {
+		st, err := c.cfg.Source.Stream(ctx)
+		if err != nil {
+			return deadletter.Redriven{}, fmt.Errorf("consumer: redrive: ask for the stream: %w", err)
+		}
+		q.Scope = deadletter.Scope{App: c.cfg.Name, Stream: st.Incarnation}
+	}
+	o := deadletter.RedriveOptions{Worker: c.cfg.Worker, Limiter: c.cfg.Flow.Limiter}
+	done, err := deadletter.Redrive(ctx, store, q, o, c.redrive)
+	if err != nil {
+		err = fmt.Errorf("consumer: redrive: %w", err)
+	}
+	return done, err
+}
+
+// redrive hands one letter to the handler.
+func (c *Consumer) redrive(ctx context.Context, l deadletter.Letter) error {
+	rec, err := c.record(l)
+	if err != nil {
+		return err
+	}
+	if limit := c.cfg.Failure.Timeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrTimeout)
+		defer cancel()
+	}
+	return handle(ctx, c.cfg.Handler, []Record{rec})
+}
+
+// record is a letter as a record.
+func (c *Consumer) record(l deadletter.Letter) (Record, error) {
+	rec := Record{
+		Stream: l.Stream, Shard: l.Shard, Key: l.Key, Position: l.Position, Arrived: l.Arrived,
+		Attempt: l.Attempts + len(l.History) + 1, Epoch: l.Epoch, Generation: l.Generation, Redriven: true,
+	}
+	if key, other := l.Attributes[recordKey]; other {
+		rec.Key = key
+	}
+	if !l.Encoded {
+		rec.Data = l.Payload
+		return rec, nil
+	}
+	codec, ok := c.cfg.Source.(Codec)
+	if !ok {
+		return rec, errors.New("consumer: the letter holds a record of a source with a codec, and Config.Source has none: redrive it with the source that it came from")
+	}
+	return rec, codec.Decode(l.Payload, &rec)
+}
