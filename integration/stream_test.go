@@ -150,6 +150,17 @@ func (b *bench) missing() []item {
 	return b.log.lacks(b.sent)
 }
 
+// from are an item and those of its key that were put behind it.
+func (b *bench) from(it item) []item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []item
+	for n := it.N; n < b.sent[it.Key]; n++ {
+		all = append(all, item{it.Key, n})
+	}
+	return all
+}
+
 // awaitAll waits until everything that was put was handled.
 func (b *bench) awaitAll(t *testing.T) {
 	t.Helper()
