@@ -160,6 +160,20 @@ func (c *crew) hireAll(t *testing.T, n int, job task) []*worker {
 	return all
 }
 
+// owner waits until a worker has the shard, and is it.
+func (c *crew) owner(t *testing.T, all []*worker, shard string) (w *worker) {
+	t.Helper()
+	eventually(t, says("no worker has shard %s", shard), func() bool {
+		session := c.bench.row(t, shard).Owner
+		i := slices.IndexFunc(all, func(w *worker) bool { return strings.HasPrefix(session, w.name+"-") })
+		if i >= 0 {
+			w = all[i]
+		}
+		return i >= 0
+	})
+	return w
+}
+
 // kill ends the worker with no time for a last word.
 func (w *worker) kill(t *testing.T) {
 	t.Helper()

@@ -57,6 +57,16 @@ func (l *deliveries) all() []delivery {
 	return slices.Clone(l.list)
 }
 
+// last is the last delivery of a key.
+func (l *deliveries) last(key string) (last delivery) {
+	for _, d := range l.all() {
+		if d.Key == key {
+			last = d
+		}
+	}
+	return last
+}
+
 // since are the deliveries after the first n.
 func (l *deliveries) since(n int) []delivery { return l.all()[n:] }
 

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -199,6 +200,35 @@ func (a *archive) items(t *testing.T, key string) []item {
 	return items
 }
 
+// unsettled are the items that were put, and that neither were handled nor have letters.
+func (a *archive) unsettled(ctx context.Context) ([]item, error) {
+	missing := a.bench.missing()
+	all, err := a.read(ctx)
+	for _, l := range all {
+		missing = slices.DeleteFunc(missing, func(it item) bool { return it == l.item })
+	}
+	return missing, err
+}
+
+// putting is that of the bench: what has a letter does not wait to be handled.
+func (a *archive) putting(t *testing.T, keys []string, wait time.Duration) (stop func()) {
+	t.Helper()
+	return a.bench.puttingBehind(t, keys, wait, a.unsettled)
+}
+
+// awaitSettled waits until everything that was put was handled or has a letter.
+func (a *archive) awaitSettled(t *testing.T) {
+	t.Helper()
+	var left []item
+	eventually(t, func() string { return fmt.Sprintf("neither handled nor in the letters: %v\n%s", left, a.bench.log) }, func() bool {
+		var err error
+		if left, err = a.unsettled(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return len(left) == 0
+	})
+}
+
 // parked are the keys that are, as Order has them.
 func (a *archive) parked(t *testing.T) []string {
 	t.Helper()
@@ -213,7 +243,7 @@ func (a *archive) parked(t *testing.T) []string {
 }
 
 // watch looks again and again, until it is stopped or the test ends, that no shard's position passes a record that was refused unless its letter is stored.
-func (a *archive) watch(t *testing.T, c *crew) {
+func (a *archive) watch(t *testing.T, c *crew) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
@@ -225,10 +255,12 @@ func (a *archive) watch(t *testing.T, c *crew) {
 			}
 		}
 	})
-	t.Cleanup(func() {
+	stop = func() {
 		cancel()
 		watching.Wait()
-	})
+	}
+	t.Cleanup(stop)
+	return stop
 }
 
 // behind is an error if a position is not behind a record that was refused and has no letter. What is known is read in the order in which it must have been written, the last first.
