@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/internal/failure"
 )
 
@@ -15,7 +16,8 @@ type call struct {
 	w        *window
 	begun    time.Time
 	ordinals []uint64 // for the handler, rising
-	records  []Record // theirs, lent: the handler may do with them as it likes
+	records  []Record // theirs, as the handler gets them
+	lent     []Record // copies, with which it may do as it likes
 	strays   []uint64 // whose keys, or whether they pass, could not be had
 	letters  []uint64 // given up, or following a key that is parked
 	given    bool     // up: its worker was replaced, and what it returns does not count
@@ -39,15 +41,12 @@ func (w *window) take(c *call) (took, left bool) {
 	c.w, c.begun, c.given = w, now, false
 	w.bytes = 0
 	c.ordinals = w.lanes.Take(c.ordinals[:0], w.r.cfg().Batch.Size, w.more)
-	c.records, c.strays, c.letters = c.records[:0], c.strays[:0], c.letters[:0]
+	c.strays, c.letters = c.strays[:0], c.letters[:0]
 	w.readyAt = now
-	if w.plain() {
-		for _, o := range c.ordinals {
-			c.records = append(c.records, *w.slot(o).rec)
-		}
-	} else {
+	if !w.plain() {
 		w.sift(c, now)
 	}
+	w.lend(c)
 	w.calls = append(w.calls, c)
 	if w.r.cfg().Timing.Watchdog > 0 {
 		signal(w.changed)
@@ -60,7 +59,7 @@ func (w *window) open(now time.Time) bool {
 	if w.stopped || w.lanes.Ready() == 0 || now.Before(w.hold) || w.r.paused.Load() {
 		return false
 	}
-	b := w.r.cfg().Batch
+	b := &w.r.cfg().Batch
 	return b.Wait == 0 || w.lanes.Ready() >= b.Size || w.closed || !now.Before(w.readyAt.Add(b.Wait))
 }
 
@@ -82,9 +81,23 @@ func (w *window) sift(c *call, now time.Time) {
 			c.strays = append(c.strays, o)
 		default:
 			c.ordinals = append(c.ordinals, o)
-			c.records = append(c.records, *rec)
 		}
 	}
+}
+
+// lend gives a call its records. A handler that sorts or filters its slice must change neither what is delivered again nor what is stored, so it gets copies; one of single records gets
+// values in any case.
+func (w *window) lend(c *call) {
+	if len(c.ordinals) == 1 && w.single {
+		h := w.slot(c.ordinals[0]).page
+		i := c.ordinals[0] - h.first
+		c.records = h.page.Records[i : i+1 : i+1]
+		return
+	}
+	for _, o := range c.ordinals {
+		c.lent = append(c.lent, *w.slot(o).rec)
+	}
+	c.records = c.lent
 }
 
 // gone tells whether a record is not for the handler any longer: it was given up, or its key is parked.
@@ -115,15 +128,11 @@ func (w *window) gone(o uint64, rec *Record, now time.Time) bool {
 
 // fits tells whether a record fits into the batch that is being taken.
 func (w *window) fits(o uint64) bool {
-	limit := w.r.cfg().Batch.Bytes
-	if limit == 0 {
-		return true
-	}
 	if w.bytes == 0 {
 		w.bytes = w.size(w.lanes.Watermark()) // of the first, about
 	}
 	w.bytes += w.size(o)
-	return w.bytes <= limit
+	return w.bytes <= w.r.cfg().Batch.Bytes
 }
 
 func (w *window) size(o uint64) int64 {
@@ -150,7 +159,7 @@ func (c *call) work() {
 		w.settle(c, nil)
 		return
 	}
-	if !w.admitted(c) {
+	if len(c.letters)+len(c.strays) > 0 && !w.begin(c) || !w.admitted(c) {
 		w.giveBack(c)
 		return
 	}
@@ -163,7 +172,7 @@ func (c *call) work() {
 
 // admitted waits for the limiter and asks the breaker.
 func (w *window) admitted(c *call) bool {
-	flow := w.r.cfg().Flow
+	flow := &w.r.cfg().Flow
 	if l := flow.Limiter; l != nil {
 		if err := l.Wait(w.handing, len(c.ordinals)); err != nil {
 			if w.handing.Err() == nil {
@@ -185,7 +194,7 @@ func (w *window) admitted(c *call) bool {
 	return true
 }
 
-// begin notes that a call begins now, and tells whether it may.
+// begin notes that the call of the handler begins now, and tells whether it may.
 func (w *window) begin(c *call) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -222,7 +231,7 @@ func (w *window) call(c *call) error {
 // overdue gives up a call that ignores the end of its context: its worker is replaced.
 func (w *window) overdue(c *call, begun time.Time) {
 	w.mu.Lock()
-	if c.given || c.begun != begun || !slices.Contains(w.calls, c) { // it has returned since
+	if c.given || !c.begun.Equal(begun) || !slices.Contains(w.calls, c) { // it has returned since
 
 		w.mu.Unlock()
 		return
@@ -272,6 +281,7 @@ func (w *window) settle(c *call, err error) {
 	}
 	done, failed, why := w.split(n, err)
 	handled := 0
+	var last checkpoint.Position
 	if len(w.deferred) > 0 {
 		w.keep(c, done)
 	}
@@ -279,7 +289,9 @@ func (w *window) settle(c *call, err error) {
 		if len(w.deferred) > 0 && w.deferred[o] != nil {
 			continue
 		}
-		bytes += w.slot(o).page.each
+		s := w.slot(o)
+		bytes += s.page.each
+		last = s.rec.Position
 		c.pages = w.done(o, c.pages)
 		handled++
 	}
@@ -294,11 +306,13 @@ func (w *window) settle(c *call, err error) {
 	}
 	w.reach(handled, bytes)
 	if h := w.r.cfg().Hooks.Handled; h != nil && handled > 0 {
-		e := Handled{Shard: w.r.lease.Shard().ID, Records: handled, Position: c.records[done-1].Position, Took: time.Since(c.begun)}
+		e := Handled{Shard: w.r.lease.Shard().ID, Records: handled, Position: last, Took: time.Since(c.begun)}
 		c.told = append(c.told, func() { w.r.c.handled(e) })
 	}
 	w.rest()
 	w.mu.Unlock()
+	clear(c.lent) // what records refer to is no longer counted
+	c.records, c.lent = nil, c.lent[:0]
 	c.tell()
 }
 
@@ -314,7 +328,6 @@ func (c *call) tell() {
 	}
 	clear(c.told)
 	c.told = c.told[:0]
-	clear(c.records[:cap(c.records)]) // what records refer to is no longer counted
 }
 
 // split tells how many of n records are done after the handler returned err, how many of those behind them failed, and why.
@@ -361,10 +374,9 @@ func without(calls []*call, c *call) []*call {
 
 // wishes are what a handler's error asks for.
 func wishes(err error) (permanent bool, after time.Duration) {
-	var p *permanentError
-	var r *retryAfterError
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*retryAfterError](err); ok {
 		after = r.after
 	}
-	return errors.As(err, &p), after
+	_, permanent = errors.AsType[*permanentError](err)
+	return permanent, after
 }

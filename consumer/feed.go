@@ -108,7 +108,7 @@ func (f *feed) next(ctx context.Context, rd Reader) (Page, error) {
 	if err := f.r.resumed(ctx); err != nil {
 		return Page{}, err
 	}
-	records, err := f.window.room(ctx)
+	records, err := f.window.vacancy(ctx)
 	if err != nil {
 		return Page{}, err
 	}

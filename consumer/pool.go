@@ -75,7 +75,7 @@ func (p *pool) run(w *window) {
 	}()
 	for w != nil {
 		took, left := w.take(c)
-		if left {
+		if left && p.shard > 1 { // otherwise it is this worker's turn again
 			p.offer(w)
 		}
 		if took {

@@ -160,8 +160,7 @@ func (r *runner) letter(rec Record, key string, f failed) (deadletter.Letter, er
 	if rec.Key != key {
 		l.Attributes = map[string]string{recordKey: rec.Key}
 	}
-	var p *PanicError
-	if errors.As(f.err, &p) {
+	if p, ok := errors.AsType[*PanicError](f.err); ok {
 		l.Stack = string(p.Stack)
 	}
 	if codec, ok := r.source().(Codec); ok {

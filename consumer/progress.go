@@ -33,11 +33,11 @@ func newProgress(s checkpoint.Strategy, at checkpoint.Position, ask *asked) *pro
 	}
 }
 
-// done says that the watermark is at p, and that so many records more are done, up to there or behind it. A position that moves without records counts as one, so that it is stored too.
+// done says that the watermark is at p, which is never below where it was, and that so many records more are done, up to there or behind it. A position that moves without records counts as one, so that it is stored too.
 func (g *progress) done(p checkpoint.Position, records int, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.watermark.Before(p) {
+	if g.watermark != p {
 		g.watermark = p
 		records = max(1, records)
 	}

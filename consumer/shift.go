@@ -32,7 +32,7 @@ func begin(ctx context.Context, r *runner) *shift {
 	handing, s.endHanding = context.WithCancelCause(handling)
 	reading, s.endReading = context.WithCancelCause(ctx)
 	writing, s.endWriting = context.WithCancelCause(ctx)
-	s.window = newWindow(r, handling, handing)
+	s.window = newWindow(handling, handing, r)
 	r.window.Store(s.window)
 	s.feed = newFeed(r, s.window)
 	s.save = func(records int) { s.stored = r.write(writing, s.window, records) }

@@ -13,13 +13,14 @@ import (
 // the pool take batches and settle them, and the shift waits for what the clock brings. It tells no hook and does no I/O with its lock held.
 type window struct {
 	r        *runner
-	handling context.Context // of the calls //nolint:containedctx // it lives as long as the window
-	handing  context.Context // ends when nothing more is handed out //nolint:containedctx // likewise
+	handling context.Context //nolint:containedctx // of the calls: workers come from anywhere and must find it
+	handing  context.Context //nolint:containedctx // likewise: it ends when nothing more is handed out
 	begun    time.Time       // instants of the lanes are counted from here
 	changed  chan struct{}   // holds one token: the shift should look
 	space    chan struct{}   // holds one token: the feed may read on
 	flush    chan struct{}   // closed when nothing more is handed out
 	more     func(uint64) bool
+	single   bool // the handler is one of single records
 
 	mu       sync.Mutex
 	lanes    ordering.Lanes
@@ -28,6 +29,7 @@ type window struct {
 	at       checkpoint.Position
 	restored ahead
 	pages    int     // not settled
+	starved  bool    // the feed waits for room
 	closed   bool    // the shard's last page is there
 	children []Shard // which it named
 	over     bool    // and everything is done
@@ -63,10 +65,11 @@ type slot struct {
 
 // held is a page of which records are not done.
 type held struct {
-	page Page
-	each int64 // bytes a record, about
-	left int
-	read time.Time
+	page  Page
+	first uint64 // the ordinal of its first record
+	each  int64  // bytes a record, about
+	left  int
+	read  time.Time
 }
 
 // pageEnd is where a page ends.
@@ -75,12 +78,15 @@ type pageEnd struct {
 	through checkpoint.Position
 }
 
-func newWindow(r *runner, handling, handing context.Context) *window {
+func newWindow(handling, handing context.Context, r *runner) *window {
 	w := &window{
 		r: r, handling: handling, handing: handing, begun: time.Now(), at: r.lease.Position(), restored: restore(r.lease),
 		changed: make(chan struct{}, 1), space: make(chan struct{}, 1), flush: make(chan struct{}), quiet: make(chan struct{}),
 	}
-	w.more = w.fits
+	if r.cfg().Batch.Bytes > 0 {
+		w.more = w.fits
+	}
+	_, w.single = r.cfg().Handler.(each)
 	return w
 }
 
@@ -89,20 +95,25 @@ func (w *window) add(page Page, kinds []kind) {
 	now := time.Now()
 	h := &held{page: page, each: page.Bytes / int64(max(1, len(page.Records))), read: now}
 	w.mu.Lock()
+	h.first = w.top()
 	if w.dropped {
 		w.mu.Unlock()
 		w.r.settle(page)
 		return
 	}
 	passed, idle := 0, w.lanes.Ready() == 0
-	for i := range page.Records {
-		rec := &page.Records[i]
-		k := kind{key: rec.Key}
-		if len(kinds) > 0 {
-			k = kinds[i]
-		}
-		if !w.put(h, rec, k) {
-			passed++
+	if w.r.cfg().Order.By == PerShard && len(kinds) == 0 && h.first >= w.restored.end && len(page.Records) > 0 {
+		w.putAll(h)
+	} else {
+		for i := range page.Records {
+			rec := &page.Records[i]
+			k := kind{key: rec.Key}
+			if len(kinds) > 0 {
+				k = kinds[i]
+			}
+			if !w.put(h, rec, k) {
+				passed++
+			}
 		}
 	}
 	w.pages++
@@ -147,27 +158,42 @@ func (w *window) end(page Page) {
 // top is the ordinal of the next record.
 func (w *window) top() uint64 { return w.lanes.Watermark() + uint64(w.lanes.Len()) }
 
+// putAll puts a page into one lane.
+func (w *window) putAll(h *held) {
+	recs := h.page.Records
+	for w.lanes.Len()+len(recs) >= len(w.slots) {
+		w.grow()
+	}
+	w.lanes.AddRun("", len(recs))
+	h.left = len(recs)
+	for i := range recs {
+		recs[i].ordinal = h.first + uint64(i)
+		s := w.slot(recs[i].ordinal)
+		s.rec, s.page = &recs[i], h
+	}
+}
+
 // put gives a record its ordinal and its lane. It gives false if the record is done already.
 func (w *window) put(h *held, rec *Record, k kind) bool {
-	if k.passes || w.restored.has(w.top(), rec.Position) {
-		o := w.top()
+	if w.lanes.Len()+1 >= len(w.slots) {
 		w.grow()
+	}
+	o := w.top()
+	if k.passes || w.restored.has(o, rec.Position) {
 		w.slot(o).position = rec.Position
 		w.lanes.Pass()
 		return false
 	}
-	w.grow()
-	var o uint64
 	switch {
 	case k.err != nil:
-		o = w.lanes.AddAlone()
+		w.lanes.AddAlone()
 		note(&w.strays, o, k.err)
 	case w.r.cfg().Order.By == PerKey:
-		o = w.lanes.Add(k.key)
+		w.lanes.Add(k.key)
 	case w.r.cfg().Order.By == Unordered:
-		o = w.lanes.AddAlone()
+		w.lanes.AddAlone()
 	default:
-		o = w.lanes.Add("")
+		w.lanes.Add("")
 	}
 	h.left++
 	rec.ordinal = o
@@ -186,9 +212,6 @@ func (w *window) slot(o uint64) *slot { return &w.slots[o&uint64(len(w.slots)-1)
 
 // grow makes room for one more slot. That of the record before the watermark is not used again, for its position may be wanted yet.
 func (w *window) grow() {
-	if w.lanes.Len()+1 < len(w.slots) {
-		return
-	}
 	slots := make([]slot, max(16, 2*len(w.slots)))
 	for o := max(w.lanes.Watermark(), 1) - 1; o < w.top() && len(w.slots) > 0; o++ {
 		slots[o&uint64(len(slots)-1)] = *w.slot(o)
@@ -210,8 +233,10 @@ func (w *window) done(o uint64, settled []Page) []Page {
 	s.position = s.rec.Position
 	s.rec = nil
 	w.lanes.Done(o)
-	delete(w.failing, o)
-	delete(w.strays, o)
+	if len(w.failing) > 0 || len(w.strays) > 0 {
+		delete(w.failing, o)
+		delete(w.strays, o)
+	}
 	if s.page.left--; s.page.left == 0 {
 		settled = append(settled, s.page.page)
 		w.pages--
@@ -235,7 +260,10 @@ func (w *window) reach(records int, bytes int64) {
 		w.ends = w.ends[1:]
 	}
 	w.r.progress.done(w.at, records, bytes)
-	signal(w.space)
+	if w.starved && w.room() > 0 {
+		w.starved = false
+		signal(w.space)
+	}
 	if w.closed && w.lanes.Len() == 0 && !w.over {
 		w.over = true
 		signal(w.changed)
@@ -269,8 +297,8 @@ func (w *window) reached() place {
 	return w.restored.behind(w.at, w.slot(low).rec.Position, low, top, w.lanes.Above())
 }
 
-// room waits until the feed may read, and gives how many records.
-func (w *window) room(ctx context.Context) (int, error) {
+// vacancy waits until the feed may read, and gives how many records.
+func (w *window) vacancy(ctx context.Context) (int, error) {
 	for {
 		n, full := w.free()
 		if n > 0 {
@@ -292,16 +320,26 @@ func (w *window) room(ctx context.Context) (int, error) {
 	}
 }
 
-// free is how many records may be read: where one shard goes record by record, no more than a page ahead. full is to be told: a record that failed, or is not acknowledged, holds up the reading.
+// room is how many records may be read: where one shard goes record by record, no more than a page ahead. Fewer than a quarter of the bound are not worth a call of the service.
+func (w *window) room() int {
+	limit := w.r.cfg().Flow.Records
+	n := limit - w.lanes.Len()
+	if n < limit/4 || w.r.cfg().Order.By == PerShard && w.pages > 1 {
+		return 0
+	}
+	return n
+}
+
+// free is room, for the feed, which waits if there is none. full is to be told: a record that failed, or is not acknowledged, holds up the reading.
 func (w *window) free() (n int, full *Full) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n = w.r.cfg().Flow.Records - w.lanes.Len()
-	if n > 0 {
-		if w.r.cfg().Order.By == PerShard && w.pages > 1 {
-			n = 0
-		}
+	n = w.room()
+	if w.starved = n <= 0; !w.starved {
 		return n, nil
+	}
+	if w.r.cfg().Order.By == PerShard {
+		return 0, nil
 	}
 	low := w.lanes.Watermark()
 	if w.toldFull == low+1 {
@@ -352,11 +390,10 @@ func (w *window) rest() {
 	}
 }
 
-// drop settles nothing more: what is acknowledged from here on comes late.
+// drop waits for no acknowledgement any longer: what comes from here on comes late.
 func (w *window) drop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.dropped = true
 	for o, d := range w.deferred {
 		d.state = tooLate
 		delete(w.deferred, o)
@@ -365,9 +402,10 @@ func (w *window) drop() {
 	w.rest()
 }
 
-// abandon gives up the calls that are under way: their workers are replaced.
+// abandon gives up the calls that are under way: their workers are replaced, and what they return does not count.
 func (w *window) abandon() {
 	w.mu.Lock()
+	w.dropped = true
 	calls := len(w.calls)
 	for _, c := range w.calls {
 		if c.given {

@@ -210,9 +210,10 @@ func TestALetterThatFailsHoldsTheRestOfAParkedKey(t *testing.T) {
 func TestALetterThatFailsHoldsNothingOfAKeyThatIsNotParked(t *testing.T) {
 	s, h := memletters.New(), &handler{bad: []string{"a1", "a3"}}
 	put(t, s, letters("a", 4)...)
-	redrive(t, s, deadletter.Query{}, deadletter.RedriveOptions{}, h.handle, deadletter.Redriven{Done: 2, Failed: 2})
+	park(t, s, letter("z", 1)) // another key's parking is no matter
+	redrive(t, s, deadletter.Query{Key: "a"}, deadletter.RedriveOptions{}, h.handle, deadletter.Redriven{Done: 2, Failed: 2})
 	h.saw(t, "a1 a2 a3 a4")
-	expect(t, s, "a1 a3")
+	expect(t, s, "a1 a3 z1", "z")
 }
 
 func TestAKeyThatIsParkedDuringItsRedriveIsHeldFromThen(t *testing.T) {
@@ -233,7 +234,10 @@ func TestAPanicIsAFailure(t *testing.T) {
 		s := memletters.New()
 		park(t, s, letter("a", 1))
 		redrive(t, s, deadletter.Query{}, deadletter.RedriveOptions{}, func(context.Context, deadletter.Letter) error { panic(p) }, deadletter.Redriven{Failed: 1})
-		for l := range s.Read(t.Context(), deadletter.Query{Scope: scope}) {
+		for l, err := range s.Read(t.Context(), deadletter.Query{Scope: scope}) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if want := fmt.Sprintf("deadletter: the handler panicked: %v", p); len(l.History) != 1 || l.History[0].Errors[0] != want {
 				t.Errorf("the history is %+v; want %q", l.History, want)
 			}
@@ -303,6 +307,28 @@ func TestALimitCountsFailures(t *testing.T) {
 	h.saw(t, "a1")
 }
 
+func TestALimitCountsNoLettersOfKeysThatAreLeftOut(t *testing.T) {
+	s, h := memletters.New(), &handler{}
+	put(t, s, letters("a", 3)...)
+	put(t, s, letter("b", 1))
+	if err := s.Claim(t.Context(), deadletter.Claim{Scope: scope, Key: "a", Token: "other"}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	redrive(t, s, deadletter.Query{Limit: 2}, deadletter.RedriveOptions{}, h.handle, deadletter.Redriven{Done: 1, Claimed: []string{"a"}})
+	h.saw(t, "b1")
+}
+
+func TestNothingIsHandledAfterTheEnd(t *testing.T) {
+	s, h := memletters.New(), &handler{}
+	put(t, s, letter("a", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	o := deadletter.RedriveOptions{Limiter: limiter(func(context.Context, int) error { cancel(); return nil })}
+	if _, err := deadletter.Redrive(ctx, s, deadletter.Query{Scope: scope}, o, h.handle); !errors.Is(err, context.Canceled) {
+		t.Errorf("Redrive says %v; want the end of its context", err)
+	}
+	h.saw(t, "")
+}
+
 type limiter func(context.Context, int) error
 
 func (f limiter) Wait(ctx context.Context, records int) error { return f(ctx, records) }
@@ -351,7 +377,10 @@ func TestKeysAreListedOnceWithoutPayloads(t *testing.T) {
 	if !slices.Equal(got, []string{"", "a", "b"}) || len(s.queries) != 1 || !s.queries[0].Heads {
 		t.Errorf("the keys are %q, read by %+v; want each once, by heads", got, s.queries)
 	}
-	for range deadletter.Keys(t.Context(), s, deadletter.Query{Scope: scope}) {
+	for _, err := range deadletter.Keys(t.Context(), s, deadletter.Query{Scope: scope}) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break // and a listing can be left early
 	}
 }
@@ -474,8 +503,8 @@ func TestAFailureAfterTheEndIsNotPutDownToTheLetter(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || got.Failed != 0 {
 		t.Errorf("Redrive says %+v, %v; want no failure", got, err)
 	}
-	for l := range s.Read(t.Context(), deadletter.Query{Scope: scope}) {
-		if l.History != nil {
+	for l, err := range s.Read(t.Context(), deadletter.Query{Scope: scope}) {
+		if err != nil || l.History != nil {
 			t.Errorf("the history is %+v; want none", l.History)
 		}
 	}

@@ -162,6 +162,9 @@ func checkpointed(r shardRow, h holder, p progress) (shardRow, error) {
 		return r, fmt.Errorf("%w: %s lies before %s", ErrPosition, p.at, r.Position)
 	}
 	r.Position, r.Ahead = p.at, p.ahead
+	if planted.Is(planted.AheadKept) {
+		r.Ahead = checkpoint.Ahead{}
+	}
 	return r, nil
 }
 

@@ -131,6 +131,9 @@ func reset(r shardRow, q request) (next shardRow, changed bool, err error) {
 	if planted.Is(planted.GenerationKept) {
 		q.Generation = r.Generation
 	}
-	r.Generation, r.Start, r.Position, r.Ahead, r.State, r.Next = q.Generation, q.Start, checkpoint.Position{}, checkpoint.Ahead{}, open, ""
+	r.Generation, r.Start, r.Position, r.State, r.Next = q.Generation, q.Start, checkpoint.Position{}, open, ""
+	if !planted.Is(planted.AheadOthers) {
+		r.Ahead = checkpoint.Ahead{}
+	}
 	return r, true, nil
 }

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"math"
 	"slices"
+
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // maxLen is how many records Lanes can hold, far more than fit in the memory that a caller should give them: numbers of lanes and distances in a lane stay in 32 bits.
@@ -55,6 +57,9 @@ type lane struct {
 
 // Add puts a record behind the earlier ones of its key, and gives its ordinal.
 func (l *Lanes) Add(key string) uint64 {
+	if planted.Is(planted.TwoLanes) {
+		return l.alone(key, false)
+	}
 	if i, there := l.lane(key); there {
 		k := &l.lanes[i]
 		o := l.append(entry{lane: i})
@@ -72,6 +77,23 @@ func (l *Lanes) Add(key string) uint64 {
 	}
 	l.byKey[key] = l.at(o).lane
 	return o
+}
+
+// AddRun is [Lanes.Add] for n records of one key that follow each other, at least 1. It gives the ordinal of the first.
+func (l *Lanes) AddRun(key string, n int) uint64 {
+	first := l.Add(key)
+	i := l.at(first).lane
+	for range n - 1 {
+		l.at(l.high - 1).next = 1
+		l.append(entry{lane: i})
+	}
+	k := &l.lanes[i]
+	k.tail = l.high - 1
+	k.size += n - 1
+	if k.out == 0 && k.until == 0 {
+		l.ready += n - 1
+	}
+	return first
 }
 
 // lane is the lane of a key. Records of one key often come in a row; that the last one may be done, and its lane another key's by now, does no harm.
@@ -339,7 +361,12 @@ func (l *Lanes) down(n int) {
 func (l *Lanes) Ready() int { return l.ready }
 
 // Watermark is the first ordinal that is not done: all below are.
-func (l *Lanes) Watermark() uint64 { return l.low }
+func (l *Lanes) Watermark() uint64 {
+	if planted.Is(planted.OverHole) && l.above > 0 {
+		return l.low + 1
+	}
+	return l.low
+}
 
 // Len is how many records lie from the watermark on, done or not: what is held in memory.
 func (l *Lanes) Len() int { return int(l.high - l.low) }

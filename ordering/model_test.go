@@ -2,7 +2,6 @@ package ordering
 
 import (
 	"flag"
-	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -19,7 +18,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // machine does the same to Lanes and to the naive model, and compares.
@@ -36,6 +35,15 @@ func (m *machine) add(t *rapid.T) {
 	key := rapid.SampledFrom([]string{"", "a", "b", "c", "d", "e"}).Draw(t, "key")
 	for range rapid.IntRange(1, 4).Draw(t, "in a row") {
 		m.ordinal(t, m.lanes.Add(key))
+		m.naive.add(&record{lane: "key " + key, key: key})
+	}
+}
+
+func (m *machine) addRun(t *rapid.T) {
+	key := rapid.SampledFrom([]string{"", "a", "b", "c", "d", "e"}).Draw(t, "key")
+	n := rapid.IntRange(1, 70).Draw(t, "n")
+	m.ordinal(t, m.lanes.AddRun(key, n))
+	for range n {
 		m.naive.add(&record{lane: "key " + key, key: key})
 	}
 }
@@ -262,6 +270,7 @@ func TestLanesDoWhatTheNaiveModelDoes(t *testing.T) {
 			"":          m.check,
 			"add":       m.add,
 			"add more":  m.add,
+			"add run":   m.addRun,
 			"add alone": m.addAlone,
 			"pass":      m.pass,
 			"take":      m.take,

@@ -261,7 +261,10 @@ func leaveEarly(s *scene) {
 	all := s.store.Read(s.Context(), deadletter.Query{Scope: s.scope, Key: "key"})
 	for range 2 { // an iterator can be used again
 		seen = 0
-		for range all {
+		for _, err := range all {
+			if err != nil {
+				s.Fatalf("Read: %v", err)
+			}
 			seen++
 		}
 		if seen != 599 {

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/internal/backoff"
 )
 
 func ended(s *scene) {
@@ -101,6 +103,7 @@ func appendersAndDrainer(s *scene) {
 				return
 			}
 			if !found {
+				_ = backoff.Wait(ctx, time.Millisecond)
 				continue
 			}
 			// Who reads a letter that was appended finds its key parked: only settling, which nobody else does, frees it.

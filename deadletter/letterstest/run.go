@@ -59,6 +59,7 @@ var promises = []promise{
 	{"many keys are parked and listed", manyParked},
 	{"nothing is appended to a key that was just freed", appendersAndDrainer},
 	{"letters stored by many at once are stored once, in order", manyWriters},
+	{"what callers see at once has an order", linear},
 }
 
 // Suite tests a store.

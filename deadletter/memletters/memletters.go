@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // Store is a [deadletter.Store] in memory. The zero value is empty and ready.
@@ -190,7 +191,7 @@ func (s *Store) Settle(ctx context.Context, c deadletter.Claim, id string, faile
 	}
 	delete(s.ids, id)
 	a.letters = slices.Delete(a.letters, i, i+1)
-	a.parked = a.parked && len(a.letters) > 0
+	a.parked = a.parked && len(a.letters) > 0 && !planted.Is(planted.UnparkEarly)
 	return nil
 }
 

@@ -24,7 +24,7 @@ for i = 3 + count, #ARGV, 5 do
   end
 end
 
--- Also where all are there, the counter is written: it is what WAIT waits for when a call is repeated.
+-- The counter is written also where all letters are there: what WAIT promises is about writes of its own connection, and a call may be repeated on another.
 local seq = redis.call('INCRBY', KEYS[1], #fresh) - #fresh
 for _, l in ipairs(fresh) do
   seq = seq + 1

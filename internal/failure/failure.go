@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // Policy is what was configured.
@@ -34,7 +35,7 @@ type Next struct {
 // Next decides about a failure. dice is a random number from 0 up to 1, for the jitter.
 func (p Policy) Next(f Failure, dice float64) Next {
 	if p.Splits(f) {
-		return Next{Limit: (f.Records + 1) / 2}
+		return Next{Limit: (f.Records + 1) / 2, Spends: planted.Is(planted.BisectSpends)}
 	}
 	wait := f.After
 	if wait == 0 {

@@ -3,7 +3,6 @@ package failure_test
 import (
 	"flag"
 	"math"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // shard is the model: records in lanes, a handler that fails on poisons or because what it calls is down, and a policy that decides.

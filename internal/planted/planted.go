@@ -49,6 +49,19 @@ const (
 	NotValid     Fault = "a record is handed out without asking whether the lease is valid"
 )
 
+// Faults of order and of what becomes of records that fail, in the packages that decide about them or as a runner may have them.
+const (
+	TwoLanes     Fault = "records of one key are put into several lanes"
+	OverHole     Fault = "the watermark passes a record that is not done"
+	BisectSpends Fault = "a call that is halved spends an attempt"
+	PanicDone    Fault = "a record whose handler panicked counts as done"
+	LetterAfter  Fault = "a record that is given up counts as done before its letter is stored"
+	ParkedLost   Fault = "keys that are parked are not learned by the next owner of a shard"
+	UnparkEarly  Fault = "a key is free although a letter was appended meanwhile"
+	AheadOthers  Fault = "what is done behind a position is applied to other records"
+	AheadKept    Fault = "what is done behind a position is not stored with it"
+)
+
 // All is every fault that the simulator must notice. EvidenceFirst is none: it takes a reset between two reads of one take, which comes up too rarely.
 var All = []Fault{
 	SameBeat, LastSending, OwnExpiry, OneClock, WallClock, TakeUnheard, BlindBeat, EagerKill, BlindKill, LiveRemoved, LeaveEarly,
@@ -56,4 +69,5 @@ var All = []Fault{
 	EpochIgnored, AnswerLost, OnAfterRelease, RunningFreed, EndFirst, CeilingQuota, NoSettle,
 	OwnedFreed, ParentFirst, GenerationKept, FloorKept, RemovedEarly,
 	ReleaseFirst, Hole, NotValid,
+	TwoLanes, OverHole, BisectSpends, PanicDone, LetterAfter, ParkedLost, UnparkEarly, AheadOthers, AheadKept,
 }

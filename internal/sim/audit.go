@@ -16,8 +16,9 @@ type audit struct {
 	app      appRow
 	pinned   string // the start that LATEST became
 	waits    map[string]time.Duration
-	moved    time.Duration     // when an owner last changed
-	asking   map[*task][]asked // shards of which a task has just written a take, and what it reads next says what became of it
+	moved    time.Duration        // when an owner last changed
+	letters  map[string][]pending // of parked keys, in their order
+	asking   map[*task][]asked    // shards of which a task has just written a take, and what it reads next says what became of it
 }
 
 // leaseAudit is what happened to a shard's lease.
@@ -30,16 +31,38 @@ type leaseAudit struct {
 	row      leaseRow
 	maxEpoch uint64
 	epochs   map[uint64]*tenure
-	done     int           // records handled without a gap, in this generation
-	begun    int           // likewise begun
-	moved    time.Duration // when done rose last
-	running  map[*process]*call
+	done     int           // records handled, or given up, without a gap, in this generation
+	above    map[int]bool  // likewise, above the gap
+	begun    map[int]bool  // likewise begun
+	moved    time.Duration // when the last one became done
+	behind   map[int]bool  // what the row says to be done behind its position
+	running  map[*process][]*call
+	alone    map[attempt]int // failures of a record alone
+}
+
+// attempt is a record in the hands of a job.
+type attempt struct {
+	j *job
+	n int
+}
+
+// finished tells whether a record is done.
+func (la *leaseAudit) finished(n int) bool { return n < la.done || la.above[n] }
+
+// covers tells whether the row says that a record is done.
+func (la *leaseAudit) covers(n int) bool { return n < la.row.through() || la.behind[n] }
+
+// restart begins anew at a record.
+func (la *leaseAudit) restart(n int) {
+	la.done, la.above, la.begun, la.alone = n, make(map[int]bool), make(map[int]bool), make(map[attempt]int)
 }
 
 // tenure is an epoch of a lease.
 type tenure struct {
 	session   string
-	through   int // records covered by the position that the take carried
+	through   int          // records covered by the position that the take carried
+	behind    map[int]bool // and those that it names behind that
+	loose     []int        // what was handled in it, and no row of it covers
 	worked    bool
 	gaveUp    bool // a release or an END of it was sent
 	confirmed bool // the read after the take showed it to its owner
@@ -53,13 +76,14 @@ type asked struct {
 }
 
 func newAudit(w *world) *audit {
-	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration), asking: make(map[*task][]asked)}
+	return &audit{w: w, leases: make(map[string]*leaseAudit), sessions: make(map[string]*sessionAudit), waits: make(map[string]time.Duration), letters: make(map[string][]pending), asking: make(map[*task][]asked)}
 }
 
 func (a *audit) lease(id string) *leaseAudit {
 	la := a.leases[id]
 	if la == nil {
-		la = &leaseAudit{id: id, k: a.w.stream.byID[id], epochs: make(map[uint64]*tenure), running: make(map[*process]*call)}
+		la = &leaseAudit{id: id, k: a.w.stream.byID[id], epochs: make(map[uint64]*tenure), running: make(map[*process][]*call)}
+		la.restart(0)
 		a.leases[id] = la
 	}
 	return la

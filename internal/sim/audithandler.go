@@ -1,6 +1,9 @@
 package sim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // firstDue is the ordinal of the first record that must be handled.
 func (a *audit) firstDue(k *shard) int {
@@ -28,58 +31,76 @@ func (a *audit) began(j *job) {
 
 // handles is called when a handler is about to be called.
 func (a *audit) handles(j *job, c *call) {
-	w, la, n := a.w, a.lease(j.l.Shard().ID), c.ordinal
+	w, la, ns := a.w, a.lease(j.l.Shard().ID), c.ordinals
 	if w.trace.on() {
-		w.trace.say(j.p.name, "handle", "%s record %d epoch %d", la.id, n, j.l.Epoch())
+		w.trace.say(j.p.name, "handle", "%s records %v of %v epoch %d", la.id, ns, c.keys, j.l.Epoch())
 	}
 	r := la.row
 	t := la.epochs[j.l.Epoch()]
-	stored := r.through()
 	mine := r.Owner == j.l.Session() && r.Epoch == j.l.Epoch() && r.Generation == j.l.Generation() && r.State == open
 	if !mine && w.plan.mad {
 		w.counts.add("two owners with clocks beyond the bound")
-		la.running[j.p] = c
+		la.running[j.p] = append(la.running[j.p], c)
 		return
 	}
 	switch {
 	case !mine:
-		w.fail("overlap", "%s hands out record %d of %s in epoch %d, and the row says %+v", j.p.name, n, la.id, j.l.Epoch(), r)
+		w.fail("overlap", "%s hands out records %v of %s in epoch %d, and the row says %+v", j.p.name, ns, la.id, j.l.Epoch(), r)
 	case !a.sessions[j.l.Session()].valid():
-		w.fail("validity", "%s hands out record %d of %s although its session lapsed", j.p.name, n, la.id)
+		w.fail("validity", "%s hands out records %v of %s although its session lapsed", j.p.name, ns, la.id)
 	case t.gaveUp:
-		w.fail("over", "%s hands out record %d of %s in epoch %d after it sent its release or end", j.p.name, n, la.id, j.l.Epoch())
-	case la.running[j.p] != nil:
-		w.fail("running", "%s hands out record %d of %s while another call runs", j.p.name, n, la.id)
-	case n > la.done:
-		w.fail("hole", "%s hands out record %d of %s, of which %d are done", j.p.name, n, la.id, la.done)
-	case n < stored:
-		w.fail("repeat", "%s hands out record %d of %s again, of which %d are stored", j.p.name, n, la.id, stored)
-	case j.window > 0 && n >= max(stored, j.first)+j.window:
-		w.fail("repeat", "%s hands out record %d of %s, of which %d are stored: more than its window of %d", j.p.name, n, la.id, stored, j.window)
+		w.fail("over", "%s hands out records %v of %s in epoch %d after it sent its release or end", j.p.name, ns, la.id, j.l.Epoch())
+	case j.window > 0 && len(t.loose)+flying(la.running[j.p])+len(c.ordinals) > j.window:
+		w.fail("repeat", "%s hands out records %v of %s, of which it has %v and stored %d: more than its window of %d", j.p.name, ns, la.id, t.loose, la.row.through(), j.window)
+	}
+	for i, n := range ns {
+		switch {
+		case la.covers(n):
+			w.fail("repeat", "%s hands out record %d of %s again, of which %d are stored, and %v behind them", j.p.name, n, la.id, la.row.through(), la.behind)
+		case t.behind[n]:
+			w.fail("repeat", "%s hands out record %d of %s, which the row that it took said to be done", j.p.name, n, la.id)
+		}
+		a.inOrder(j, la, c, i)
+		a.awaited(j, c.keys[i], n)
 	}
 	a.parentsEnded(la, "works on")
 	for _, p := range la.k.parents {
 		if parent := a.leases[p.id]; parent != nil && parent.exists && parent.done < w.stream.arrived(p, w.now) {
-			w.fail("lineage", "record %d of %s is handed out, and of its parent %s only %d are done", n, la.id, p.id, parent.done)
+			w.fail("lineage", "records %v of %s are handed out, and of its parent %s only %d are done", ns, la.id, p.id, parent.done)
 		}
 	}
-	if n < la.begun {
-		w.counts.add("record repeated")
+	for _, n := range ns {
+		if la.begun[n] {
+			w.counts.add("record repeated")
+		}
+		la.begun[n] = true
 	}
-	la.begun = max(la.begun, n+1)
-	la.running[j.p] = c
+	la.running[j.p] = append(la.running[j.p], c)
+}
+
+func flying(calls []*call) (records int) {
+	for _, c := range calls {
+		records += len(c.ordinals)
+	}
+	return records
 }
 
 // handled is called when a handler returns.
 func (a *audit) handled(j *job, c *call, done bool) {
 	la := a.lease(j.l.Shard().ID)
-	delete(la.running, j.p)
+	la.running[j.p] = slices.DeleteFunc(la.running[j.p], func(other *call) bool { return other == c })
 	if a.w.trace.on() {
-		a.w.trace.say(j.p.name, "handled", "%s record %d epoch %d: %v", la.id, c.ordinal, j.l.Epoch(), done)
+		a.w.trace.say(j.p.name, "handled", "%s records %v epoch %d: %v", la.id, c.ordinals, j.l.Epoch(), done)
 	}
-	if done && c.ordinal == la.done && j.l.Generation() == la.row.Generation {
-		la.done++
-		la.moved = a.w.now
+	if !done {
+		return
+	}
+	t := la.epochs[j.l.Epoch()]
+	for _, n := range c.ordinals {
+		a.complete(la, j, n)
+		if j.l.Generation() == la.row.Generation && !la.covers(n) {
+			t.loose = append(t.loose, n)
+		}
 	}
 }
 
@@ -95,13 +116,16 @@ func (a *audit) stored(j *job, through int) {
 func (a *audit) gaveUp(j *job, err error, what string) {
 	la := a.lease(j.l.Shard().ID)
 	if a.w.trace.on() {
-		a.w.trace.say(j.p.name, what, "%s epoch %d through %d: %v", la.id, j.l.Epoch(), j.done, err)
+		a.w.trace.say(j.p.name, what, "%s epoch %d through %d: %v", la.id, j.l.Epoch(), j.done(), err)
 	}
 	if err != nil {
 		return
 	}
-	if j.done > j.first {
-		a.stored(j, j.done)
+	if j.done() > j.first {
+		a.stored(j, j.done())
+	}
+	if t := la.epochs[j.l.Epoch()]; len(t.loose) > 0 {
+		a.w.fail("handoff", "%s gives %s up, and nothing that is stored says that records %v are done", j.p.name, la.id, t.loose)
 	}
 	if r := la.row; r.Owner == j.l.Session() && r.Epoch == j.l.Epoch() {
 		a.w.fail("release", "%s was told that epoch %d of %s is over, and the row still says %+v", j.p.name, j.l.Epoch(), la.id, r)

@@ -29,6 +29,7 @@ func (a *audit) writtenLease(by *process, before, after lease.Row) {
 		a.made(by, la)
 		return
 	}
+	la.behind = a.named(la)
 	switch {
 	case r.Generation == b.Generation:
 	case r.Owner != "":
@@ -60,8 +61,7 @@ func (a *audit) made(by *process, la *leaseAudit) {
 		a.w.counts.add("row made again for a shard that is gone")
 		return
 	}
-	la.done = a.firstDue(la.k)
-	la.begun = la.done
+	la.restart(a.firstDue(la.k))
 }
 
 // removed holds the removal of a row to a shard that is over, and to a floor below which no epoch is handed out.
@@ -93,8 +93,7 @@ func (a *audit) followed(by *process, la *leaseAudit, b leaseRow) {
 	if la.row.Generation < b.Generation || la.row.Generation > highest || b.Position != "" {
 		a.w.fail("generation", "%s takes %s in generation %d, from %+v", by.name, la.id, la.row.Generation, b)
 	}
-	la.done = a.w.stream.first(la.k, a.start(la.row.Start))
-	la.begun = la.done
+	la.restart(a.w.stream.first(la.k, a.start(la.row.Start)))
 }
 
 // start reads where a row says that its shard begins.
@@ -126,8 +125,7 @@ func (a *audit) reset(by *process, la *leaseAudit, b leaseRow) {
 	}
 	la.maxEpoch = max(la.maxEpoch, r.Epoch)
 	la.ended = false
-	la.done = a.w.stream.first(la.k, a.start(r.Start))
-	la.begun = la.done
+	la.restart(a.w.stream.first(la.k, a.start(r.Start)))
 }
 
 // moves holds positions to what is done.
@@ -141,6 +139,7 @@ func (a *audit) moves(by *process, la *leaseAudit, b leaseRow) {
 	case b.State == ended && la.row.State != ended:
 		a.w.fail("end", "%s opens %s again", by.name, la.id)
 	}
+	a.stays(by, la, b)
 }
 
 // taken holds a take to its evidence.
@@ -176,11 +175,11 @@ func (a *audit) taken(by *process, la *leaseAudit, b leaseRow) {
 	if b.Owner == r.Owner {
 		a.adopted(by, la, b)
 	}
-	if la.running[by] != nil {
+	if len(la.running[by]) > 0 {
 		a.w.fail("running", "%s takes %s while a handler of its own still runs", by.name, la.id)
 	}
 	la.maxEpoch = max(la.maxEpoch, r.Epoch)
-	la.epochs[r.Epoch] = &tenure{session: r.Owner, through: r.through()}
+	la.epochs[r.Epoch] = &tenure{session: r.Owner, through: r.through(), behind: la.behind}
 	a.moved = a.w.now
 }
 
@@ -220,8 +219,8 @@ func (a *audit) given(by *process, la *leaseAudit, b leaseRow) {
 		a.w.fail("release", "%s frees %s, which %s owns", by.name, la.id, b.Owner)
 		return
 	}
-	if c := la.running[by]; c != nil {
-		a.w.fail("release", "%s frees %s while its handler of record %d runs", by.name, la.id, c.ordinal)
+	if cs := la.running[by]; len(cs) > 0 {
+		a.w.fail("release", "%s frees %s while its handler of records %v runs", by.name, la.id, cs[0].ordinals)
 	}
 }
 

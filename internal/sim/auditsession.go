@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/runnelhq/runnel/internal/ground"
@@ -91,7 +92,7 @@ func (a *audit) writtenSession(by *process, before, after lease.Row) {
 func (a *audit) removedSession(by *process, name string, s *sessionAudit, before sessionRow) {
 	if by == s.p {
 		for _, id := range a.order() {
-			if la := a.leases[id]; la.running[by] != nil && la.running[by].session == name {
+			if la := a.leases[id]; slices.ContainsFunc(la.running[by], func(c *call) bool { return c.session == name }) {
 				a.w.fail("leave", "%s removes its session while a handler of %s runs", by.name, id)
 			}
 		}

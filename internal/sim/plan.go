@@ -17,7 +17,24 @@ type plan struct {
 	end     time.Duration
 	mad     bool  // a host's clocks go at less than half the rate: two workers may be valid, and only the stored epoch keeps them apart
 	drift   int64 // how far clocks may be from right, in parts of a million
+
+	then     then    // what becomes of records that are given up
+	attempts int     // after which they are
+	batch    int     // records in a call at most
+	calls    int     // of a shard at once
+	poison   float64 // part of the records that no attempt can help before the faults are over
+	ailing   float64 // part of the records that fail for a while
 }
+
+// then is what becomes of a record that is given up.
+type then uint8
+
+const (
+	blocks then = iota // nothing: it is tried for ever
+	skips
+	sendsLetter
+	parksKey
+)
 
 // most is how many shards may be open at once.
 const most = 32
@@ -55,6 +72,12 @@ func newPlan(dice *rand.Rand) plan {
 	default:
 		p.drift = 50
 	}
+	p.then = then(dice.IntN(4))
+	p.attempts, p.batch, p.calls = 1+dice.IntN(3), 1, 1+dice.IntN(4)
+	if dice.IntN(2) == 0 {
+		p.batch = 2 + dice.IntN(4)
+	}
+	p.poison, p.ailing = 0.03*dice.Float64(), 0.05*dice.Float64()
 	return p
 }
 

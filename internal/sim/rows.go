@@ -12,6 +12,7 @@ type leaseRow struct {
 	Epoch      uint64   `json:"epoch"`
 	Generation uint64   `json:"generation"`
 	Position   string   `json:"position"`
+	Ahead      string   `json:"ahead"`
 	State      string   `json:"state"`
 	Next       string   `json:"next"`
 	Parents    []string `json:"parents"`

@@ -8,6 +8,7 @@ import (
 	"github.com/runnelhq/runnel/internal/ground"
 	"github.com/runnelhq/runnel/internal/planted"
 	"github.com/runnelhq/runnel/lease"
+	"github.com/runnelhq/runnel/ordering"
 )
 
 // runner is a model of the consumer's: it is what a process does with its leases.
@@ -42,36 +43,50 @@ type job struct {
 	l *lease.Lease
 	k *shard
 
-	begun   time.Duration // on the monotonic clock
-	first   int           // the ordinal at which the lease began
-	next    int           // the one to hand out next
-	done    int           // all below are done
-	stored  int           // all below are known to be stored
-	since   time.Duration // when the first that is not covered by a write was done, on the monotonic clock
-	writing int           // what the write under way covers; 0: there is none
-	failed  bool          // nothing more can be stored in this epoch
-	goesOn  bool          // a release failed, and the lease is valid
+	begun    time.Duration // on the monotonic clock
+	first    int           // the ordinal of the shard at which the lease began; lanes count from there
+	next     int           // the one to read next
+	lanes    ordering.Lanes
+	restored map[int]bool // what an earlier owner has done behind first
+	ahead    []int        // likewise, rising
+	attempts map[uint64]int
+	givenUp  map[uint64]bool
+	parked   map[string]bool          // keys
+	learned  bool                     // which keys are parked
+	listed   time.Duration            // as of when, or since when it could
+	asOf     map[string]time.Duration // when the letters of a key were last asked
 
-	call *call         // in flight
-	wake chan struct{} // a call or a write has ended
+	fresh   int           // records that are done and not covered by a write
+	since   time.Duration // when the first of them was done, on the monotonic clock
+	writing bool
+	failed  bool // nothing more can be stored in this epoch
+	goesOn  bool // a release failed, and the lease is valid
+
+	calls  []*call // in flight, the oldest first
+	flying int     // records in them
+	left   chan struct{}
+	wake   chan struct{} // a call or a write has ended
 }
 
-// call is one call of the handler.
+// call is one call of the handler, or of the store of letters.
 type call struct {
-	ordinal int
-	session string
-	began   time.Duration // on the monotonic clock
-	ended   bool
-	left    chan struct{} // closed when it has returned
+	ordinals []int    // of the shard
+	keys     []string // theirs
+	session  string
+	began    time.Duration // on the monotonic clock
 }
 
 // work is the Work of a [lease.Config].
 func (r *runner) work(ctx context.Context, l *lease.Lease) (running <-chan struct{}) {
 	w := r.p.w
-	j := &job{runner: r, l: l, k: w.stream.byID[l.Shard().ID], wake: make(chan struct{}, 1)}
+	j := &job{
+		runner: r, l: l, k: w.stream.byID[l.Shard().ID], wake: make(chan struct{}, 1),
+		attempts: make(map[uint64]int), givenUp: make(map[uint64]bool), parked: make(map[string]bool), asOf: make(map[string]time.Duration),
+	}
 	j.first = w.stream.first(j.k, l.Start())
-	j.begun = r.p.mono()
-	j.next, j.done, j.stored = j.first, j.first, j.first
+	j.begun, j.listed = r.p.mono(), w.now
+	j.next = j.first
+	j.restore()
 	w.audit.began(j)
 	for again := true; again; {
 		running, again = j.once(ctx)
@@ -89,7 +104,7 @@ func (j *job) once(ctx context.Context) (running <-chan struct{}, again bool) {
 	writers := j.p.Group()
 	over := j.dispatch(ctx, handling, writing, writers)
 	if over == isWanted && planted.Is(planted.ReleaseFirst) {
-		_ = j.l.Release(ctx, j.position(), checkpoint.Ahead{})
+		_ = j.l.Release(ctx, j.position(), j.behind())
 	}
 	if over == isWanted {
 		j.settle(ctx, writing, writers)
@@ -97,9 +112,10 @@ func (j *job) once(ctx context.Context) (running <-chan struct{}, again bool) {
 	stop()
 	if !j.returned(ctx) {
 		w.counts.add("handler that was left behind")
-		return j.call.left, false
+		j.left = make(chan struct{})
+		return j.left, false
 	}
-	if j.writing != 0 {
+	if j.writing {
 		_ = j.p.Wait(context.WithoutCancel(ctx), j.grace, j.wake)
 		endWriting()
 	}
@@ -139,22 +155,23 @@ func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Gr
 			w.counts.add("watchdog that bit")
 			return isStuck
 		}
-		wait = min(wait, over)
-		if j.call == nil {
-			arrives, ever := w.stream.next(j.k, j.next)
-			switch {
-			case !ever && j.k.closed != 0 && j.writing == 0:
-				return isOver
-			case !ever:
-			case arrives > w.now:
-				wait = min(wait, arrives-w.now)
-			case j.window != 0 && j.done-j.stored >= j.window:
-			case !planted.Is(planted.NotValid) && !j.l.Valid():
-				return isLost
-			default:
-				j.begin(handling)
-				continue
+		more, last := j.read()
+		wait = min(wait, over, more, j.backoff())
+		switch {
+		case last && j.lanes.Len() == 0 && !j.writing && len(j.calls) == 0:
+			return isOver
+		case !j.free():
+		case !j.learned && w.plan.then == parksKey && !planted.Is(planted.ParkedLost):
+			if !j.learn(ctx) {
+				wait = min(wait, j.grace/4)
+				break
 			}
+			continue
+		case !planted.Is(planted.NotValid) && !j.l.Valid():
+			return isLost
+		default:
+			j.begin(handling)
+			continue
 		}
 		_ = j.p.Wait(ctx, wait, j.wake, j.wanted())
 	}
@@ -170,72 +187,41 @@ func (j *job) wanted() <-chan struct{} {
 
 // overdue is how long until the watchdog bites.
 func (j *job) overdue() time.Duration {
-	if limit := j.p.w.timing.Watchdog; limit > 0 && j.call != nil {
-		return j.call.began + limit - j.p.mono()
+	if limit := j.p.w.timing.Watchdog; limit > 0 && len(j.calls) > 0 {
+		return j.calls[0].began + limit - j.p.mono()
 	}
 	return ground.Forever
 }
 
-// begin calls the handler with the next record.
-func (j *job) begin(ctx context.Context) {
-	w := j.p.w
-	c := &call{ordinal: j.next, session: j.l.Session(), began: j.p.mono(), left: make(chan struct{})}
-	j.call = c
-	j.next++
-	w.audit.handles(j, c)
-	quick := w.between(5*time.Millisecond, w.timing.Request/10)
-	switch {
-	case w.weather.strikes(w.weather.stuck):
-		w.counts.add("handler that ignores its context")
-		stuck := min(w.between(w.timing.Poll, 5*w.timing.Expiry), w.plan.calm-w.now)
-		j.p.start(func() { j.handle(context.WithoutCancel(ctx), c, stuck) })
-	case w.chance(0.02):
-		j.p.start(func() { j.handle(ctx, c, w.between(w.timing.Request/10, w.timing.Expiry/2)) })
-	default:
-		j.handle(ctx, c, quick)
-	}
-}
-
-// handle is a handler: it takes its time, and is done unless its context ends before.
-func (j *job) handle(ctx context.Context, c *call, d time.Duration) {
-	err := j.p.Wait(ctx, d)
-	j.p.w.audit.handled(j, c, err == nil)
-	c.ended = true
-	close(c.left)
-	if err == nil {
-		if j.done == max(j.stored, j.writing) {
-			j.since = j.p.mono()
-		}
-		j.done = c.ordinal + 1
-	}
-	j.call = nil
-	poke(j.wake)
-}
-
 // store begins a write if one is due, and gives the time until it is.
 func (j *job) store(ctx context.Context, writers ground.Group) time.Duration {
-	if j.writing != 0 || j.done == j.stored {
+	if j.writing || j.fresh == 0 {
 		return ground.Forever
 	}
 	waits := j.every - (j.p.mono() - j.since)
-	if j.every == 0 && j.done-j.stored < j.after || j.every != 0 && waits > 0 {
+	if j.every == 0 && j.fresh < j.after || j.every != 0 && waits > 0 {
 		if j.every == 0 {
 			return ground.Forever
 		}
 		return waits
 	}
-	through := j.done
-	if planted.Is(planted.Hole) {
-		through = j.next
+	p, ahead, through, records := j.position(), j.behind(), j.done(), j.fresh
+	if planted.Is(planted.Hole) && j.next > j.first {
+		p, ahead = checkpoint.Offset(uint64(j.next-1)), checkpoint.Ahead{}
 	}
-	j.writing = through
+	if !ahead.IsZero() {
+		j.p.w.counts.add("stored with what is done behind")
+	}
+	j.writing = true
 	writers.Go(func() {
-		err := j.l.Checkpoint(ctx, checkpoint.Offset(uint64(through-1)), checkpoint.Ahead{})
-		j.writing = 0
+		err := j.l.Checkpoint(ctx, p, ahead)
+		j.writing = false
 		if err == nil {
-			j.stored = through
+			j.fresh -= records
 			j.since = j.p.mono()
-			j.p.w.audit.stored(j, through)
+			if through > j.first {
+				j.p.w.audit.stored(j, through)
+			}
 		} else {
 			j.failed = true
 		}
@@ -244,22 +230,22 @@ func (j *job) store(ctx context.Context, writers ground.Group) time.Duration {
 	return ground.Forever
 }
 
-// settle waits for the handler in flight, for the drain at most, while positions are stored.
+// settle waits for what is in flight, for the drain at most, while positions are stored.
 func (j *job) settle(ctx, writing context.Context, writers ground.Group) {
 	until := j.p.mono() + j.drain
-	for j.call != nil && ctx.Err() == nil && j.p.mono() < until {
+	for len(j.calls) > 0 && ctx.Err() == nil && j.p.mono() < until {
 		wait := min(j.store(writing, writers), until-j.p.mono())
 		_ = j.p.Wait(ctx, wait, j.wake)
 	}
 }
 
-// returned waits for the handler whose context has ended, for the grace at most.
+// returned waits for the handlers whose context has ended, for the grace at most.
 func (j *job) returned(ctx context.Context) bool {
 	until := j.p.mono() + j.grace
-	for j.call != nil && j.p.mono() < until {
+	for len(j.calls) > 0 && j.p.mono() < until {
 		_ = j.p.Wait(context.WithoutCancel(ctx), until-j.p.mono(), j.wake)
 	}
-	return j.call == nil
+	return len(j.calls) == 0
 }
 
 // giveUp ends the epoch: END after the last record, and otherwise a release.
@@ -269,7 +255,12 @@ func (j *job) giveUp(ctx context.Context, why outcome) {
 	}
 	ctx, cancel := j.p.Limit(ctx, j.grace, context.DeadlineExceeded)
 	defer cancel()
-	j.p.w.audit.gaveUp(j, j.l.Release(ctx, j.position(), checkpoint.Ahead{}), "release")
+	ahead := j.behind()
+	err := j.l.Release(ctx, j.position(), ahead)
+	if err == nil && !ahead.IsZero() {
+		j.p.w.counts.add("released with what is done behind")
+	}
+	j.p.w.audit.gaveUp(j, err, "release")
 }
 
 // end marks the shard as ended, and tries again until that is stored or the shard is wanted back.
@@ -299,11 +290,14 @@ func (j *job) end(ctx context.Context) bool {
 	}
 }
 
+// done is the ordinal of the shard below which all are.
+func (j *job) done() int { return j.first + int(j.lanes.Watermark()) }
+
 func (j *job) position() checkpoint.Position {
-	if j.done == j.first {
+	if j.done() == j.first {
 		return j.l.Position()
 	}
-	return checkpoint.Offset(uint64(j.done - 1))
+	return checkpoint.Offset(uint64(j.done() - 1))
 }
 
 func isClosed(c <-chan struct{}) bool {

@@ -22,6 +22,8 @@ type stream struct {
 
 type shard struct {
 	id       string
+	number   uint64
+	keys     []string // of its records; the first ones have the most
 	parents  []*shard
 	children []*shard
 	born     time.Duration
@@ -50,11 +52,19 @@ func newStream(w *world) *stream {
 
 func (s *stream) add(born time.Duration, parents ...*shard) *shard {
 	id := fmt.Sprintf("shard-%03d", len(s.shards))
-	k := &shard{id: id, parents: parents, born: born, every: s.w.between(s.w.timing.Expiry/5, s.w.timing.Expiry)}
+	k := &shard{id: id, number: uint64(len(s.shards)), parents: parents, born: born, every: s.w.between(s.w.timing.Expiry/5, s.w.timing.Expiry)}
 	s.shards = append(s.shards, k)
 	s.byID[id] = k
 	for _, p := range parents {
 		p.children = append(p.children, k)
+		for i, key := range p.keys {
+			if i%2 == len(p.children)%2 || p.closed == 0 || len(parents) == 2 { // of a split each child has every other key
+				k.keys = append(k.keys, key)
+			}
+		}
+	}
+	for i := len(k.keys); i < 4; i++ {
+		k.keys = append(k.keys, fmt.Sprintf("%s-%d", id, i))
 	}
 	return k
 }

@@ -43,6 +43,7 @@ func (w *world) begin() {
 		w.at(w.between(0, 2*w.timing.Expiry), k.start)
 	}
 	w.weather.begin()
+	w.drainer.begin()
 	w.at(w.plan.calm, w.settle)
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/runnelhq/runnel/deadletter/memletters"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -24,6 +25,8 @@ type world struct {
 	audit    *audit
 	workers  []*worker
 	operator *operator
+	letters  *memletters.Store
+	drainer  *drainer
 	trace    *trace
 	counts   Counts
 
@@ -71,6 +74,7 @@ func newWorld(seed uint64, out io.Writer) *world {
 	w.weather = newWeather(w)
 	w.audit = newAudit(w)
 	w.operator = newOperator(w)
+	w.letters, w.drainer = memletters.New(), newDrainer(w)
 	return w
 }
 
@@ -113,6 +117,9 @@ func (w *world) kill() {
 	}
 	for _, p := range w.operator.starts {
 		p.die()
+	}
+	if w.drainer != nil && w.drainer.p != nil {
+		w.drainer.p.die()
 	}
 }
 

@@ -1,0 +1,254 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/internal/ground"
+)
+
+// box is a process's way to the dead letters, which are the real ones in memory. Requests take time and go astray as those to the store of leases do.
+type box struct{ p *process }
+
+var scope = deadletter.Scope{App: app, Stream: "one"}
+
+// ask has do called when a request arrives, and gives its answer, or why there is none.
+func (b box) ask(ctx context.Context, do func() error) error {
+	w := b.p.w
+	s, t := w.weather, (link{b.p}).travel()
+	ctx, cancel := b.p.Limit(ctx, w.timing.Request, context.DeadlineExceeded)
+	defer cancel()
+	done := false
+	var err error
+	answer := func() {
+		w.after(t.back, func() {
+			done = !(link{b.p}).cut()
+			b.p.schedule()
+		})
+	}
+	switch {
+	case t.lost, t.err == nil && s.strikes(s.lost):
+	case t.err != nil, s.strikes(s.throttled):
+		err = errThrottled
+		w.after(t.there, answer)
+	case s.strikes(s.unanswered):
+		w.counts.add("answer about letters lost")
+		w.after(t.there, func() { _ = do() })
+	case s.strikes(s.late):
+		w.counts.add("letters written late")
+		w.after(min(w.timing.Request+w.between(0, w.timing.Expiry), w.plan.calm-w.now), func() { _ = do() })
+	default:
+		w.after(t.there, func() {
+			err = do()
+			answer()
+		})
+	}
+	if waited := b.p.await(ctx, &done); waited != nil {
+		return waited
+	}
+	return err
+}
+
+// parked lists the keys that are parked, and says as of when.
+func (b box) parked(ctx context.Context) (keys []string, at time.Duration, err error) {
+	w := b.p.w
+	err = b.ask(ctx, func() error {
+		keys, at = nil, w.now
+		for k, err := range w.letters.Parked(context.Background(), scope) {
+			if err != nil {
+				return err
+			}
+			keys = append(keys, k.Key)
+		}
+		return nil
+	})
+	return keys, at, err
+}
+
+// letter is a record of a shard as one.
+func letter(j *job, n int, key string) deadletter.Letter {
+	return deadletter.Letter{Scope: scope, Shard: j.k.id, Position: checkpoint.Offset(uint64(n)), Generation: j.l.Generation(), Epoch: j.l.Epoch(), Key: key}
+}
+
+// put stores records of one key as letters, and says as of when.
+func (b box) put(ctx context.Context, j *job, key string, ns []int, open bool) (at time.Duration, err error) {
+	w := b.p.w
+	ls := make([]deadletter.Letter, len(ns))
+	for i, n := range ns {
+		ls[i] = letter(j, n, key)
+	}
+	err = b.ask(ctx, func() error {
+		at = w.now
+		var err error
+		if w.plan.then == parksKey {
+			err = w.letters.Park(context.Background(), ls, open)
+		} else {
+			err = w.letters.Put(context.Background(), ls)
+		}
+		if err == nil {
+			w.audit.lettered(j, key, ns)
+		}
+		return err
+	})
+	return at, err
+}
+
+// drainer redrives the letters of parked keys now and then, from a host of its own. It may be killed in the middle.
+type drainer struct {
+	w      *world
+	h      *host
+	p      *process
+	starts uint64
+}
+
+func newDrainer(w *world) *drainer {
+	return &drainer{w: w, h: &host{ppm: million, wall: time.Duration(epoch.UnixNano())}}
+}
+
+// begin has it run again and again until the end.
+func (d *drainer) begin() {
+	if d.w.plan.then != parksKey {
+		return
+	}
+	d.w.after(d.w.between(d.w.timing.Expiry, 5*d.w.timing.Expiry), func() {
+		d.act()
+		d.begin()
+	})
+}
+
+func (d *drainer) act() {
+	w := d.w
+	if d.p != nil && !d.p.dead && !d.p.done {
+		if !w.weather.calm() && w.chance(0.5) {
+			w.counts.add("redrive killed")
+			d.p.die()
+		}
+		return
+	}
+	d.starts++
+	p := newProcess(w, d.h, "drain", d.starts<<16)
+	d.p = p
+	p.start(func() {
+		d.drain(ground.With(context.Background(), p), box{p})
+		p.done = true
+	})
+	p.schedule()
+}
+
+// claim never ends by itself: there is one drainer, which may take its own again.
+var claim = deadletter.Claim{Scope: scope, Token: "drain"}
+
+func (d *drainer) drain(ctx context.Context, b box) {
+	keys, _, err := b.parked(ctx)
+	if err != nil {
+		return
+	}
+	for _, key := range keys {
+		if d.key(ctx, b, key) != nil {
+			return
+		}
+	}
+}
+
+// key redrives the letters of a key in order, until one fails.
+func (d *drainer) key(ctx context.Context, b box, key string) error {
+	w, c := d.w, claim
+	c.Key = key
+	if err := b.ask(ctx, func() error { return w.letters.Claim(context.Background(), c, 24*time.Hour) }); err != nil {
+		return err
+	}
+	for {
+		var l *deadletter.Letter
+		if err := b.ask(ctx, func() error {
+			for first, err := range w.letters.Read(context.Background(), deadletter.Query{Scope: scope, Key: key, Keyed: true, Limit: 1}) {
+				if l = &first; err == nil {
+					w.audit.redriven(key, first)
+				}
+				return err
+			}
+			l = nil
+			return nil
+		}); err != nil || l == nil {
+			return err
+		}
+		n, _ := l.Position.Offset()
+		if err := b.p.Wait(ctx, w.between(5*time.Millisecond, w.timing.Request/10)); err != nil {
+			return err
+		}
+		var failed *deadletter.Failure
+		if fails, _ := w.stream.fails(w.stream.byID[l.Shard], int(n)); fails {
+			w.counts.add("redrive that failed again")
+			failed = &deadletter.Failure{Worker: b.p.name}
+		}
+		err := b.ask(ctx, func() error {
+			err := w.letters.Settle(context.Background(), c, l.ID(), failed)
+			if err == nil && failed == nil {
+				w.counts.add("letter redriven")
+				w.audit.drained(key, *l)
+			}
+			return err
+		})
+		if failed != nil || err != nil && !errors.Is(err, deadletter.ErrNoLetter) {
+			return err
+		}
+	}
+}
+
+// pending is a letter of a parked key that was not redriven yet.
+type pending struct {
+	id      string
+	shard   string
+	ordinal int
+	at      time.Duration // when it was stored
+}
+
+// lettered is called when letters of a key are stored.
+func (a *audit) lettered(j *job, key string, ns []int) {
+	la := a.lease(j.k.id)
+	for _, n := range ns {
+		a.complete(la, j, n)
+		id := letter(j, n, key).ID()
+		if a.w.plan.then == parksKey && !slices.ContainsFunc(a.letters[key], func(p pending) bool { return p.id == id }) {
+			a.letters[key] = append(a.letters[key], pending{id, j.k.id, n, a.w.now})
+			if len(a.letters[key]) == 1 {
+				a.w.counts.add("key parked")
+			} else {
+				a.w.counts.add("record that follows its key")
+			}
+		}
+	}
+	if a.w.trace.on() {
+		a.w.trace.say(j.p.name, "letters", "%s %s records %v epoch %d", key, la.id, ns, j.l.Epoch())
+	}
+}
+
+// redriven is called when a letter is about to be handled again: it is the first of its key.
+func (a *audit) redriven(key string, l deadletter.Letter) {
+	if ps := a.letters[key]; len(ps) == 0 || ps[0].id != l.ID() {
+		a.w.fail("letters", "the letter %s is redriven, and of its key these were stored: %v", l.ID(), ps)
+	}
+}
+
+// drained is called when a letter is gone.
+func (a *audit) drained(key string, l deadletter.Letter) {
+	id := l.ID()
+	a.letters[key] = slices.DeleteFunc(a.letters[key], func(p pending) bool { return p.id == id })
+	if len(a.letters[key]) == 0 {
+		delete(a.letters, key)
+		a.w.counts.add("key free again")
+	}
+}
+
+// awaited holds a record of a key to wait until the letters of which its job knows, or could, are gone.
+func (a *audit) awaited(j *job, key string, n int) {
+	for _, p := range a.letters[key] {
+		if p.at <= max(j.listed, j.asOf[key]) {
+			a.w.fail("parked", "%s hands out record %d of %s, and record %d of %s, of its key, rests in the letters", j.p.name, n, j.k.id, p.ordinal, p.shard)
+			return
+		}
+	}
+}
