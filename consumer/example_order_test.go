@@ -68,17 +68,19 @@ func ExampleDefer() {
 	done := make(chan struct{})
 	cfg := consumer.Config{Name: "shop", Source: texts("anna: tea", "anna: milk"), Leases: memlease.New(), Timing: brisk}
 	cfg.Order = consumer.Order{By: consumer.PerKey}
+	send := func(text []byte) {
+		fmt.Printf("%s is sent\n", text)
+		if string(text) == "anna: milk" {
+			close(done)
+		}
+	}
 	var sending sync.WaitGroup
 	cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
 		kept := consumer.Defer(r)
 		sending.Go(func() {
-			text := string(r.Data) // which is lent until Done
-			fmt.Println(text, "is sent")
+			send(r.Data) // which is lent until Done
 			if err := kept.Done(); err != nil {
 				fmt.Println("it will come again:", err)
-			}
-			if text == "anna: milk" {
-				close(done)
 			}
 		})
 		return nil
