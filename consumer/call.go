@@ -128,18 +128,12 @@ func (w *window) gone(o uint64, rec *Record, now time.Time) bool {
 
 // fits tells whether a record fits into the batch that is being taken.
 func (w *window) fits(o uint64) bool {
-	if w.bytes == 0 {
-		w.bytes = w.size(w.lanes.Watermark()) // of the first, about
-	}
 	w.bytes += w.size(o)
 	return w.bytes <= w.r.cfg().Batch.Bytes
 }
 
 func (w *window) size(o uint64) int64 {
 	s := w.slot(o)
-	if s.rec == nil {
-		return 0
-	}
 	if n := len(s.rec.Data); n > 0 || s.rec.Raw == nil {
 		return int64(n)
 	}

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,6 +79,7 @@ type Stop struct {
 }
 
 func (c Config) withDefaults() Config {
+	c.Worker = cmp.Or(c.Worker, lease.ProcessName())
 	if c.Checkpoint == nil {
 		c.Checkpoint = checkpoint.Any{checkpoint.EveryN(1000), checkpoint.Every(5 * time.Second)}
 	}

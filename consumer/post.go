@@ -155,7 +155,7 @@ func (r *runner) letterID(rec Record) string {
 func (r *runner) letter(rec Record, key string, f failed) (deadletter.Letter, error) {
 	l := deadletter.Letter{
 		Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation, Epoch: rec.Epoch, Key: key, Arrived: rec.Arrived,
-		Payload: bytes.Clone(rec.Data), Reason: deadletter.Reason(f.reason), Attempts: f.attempts, Errors: deadletter.Chain(f.err), Failed: f.last, First: f.first, Worker: r.lease.Session(),
+		Payload: bytes.Clone(rec.Data), Reason: deadletter.Reason(f.reason), Attempts: f.attempts, Errors: deadletter.Chain(f.err), Failed: f.last, First: f.first, Worker: r.cfg().Worker,
 	}
 	if rec.Key != key {
 		l.Attributes = map[string]string{recordKey: rec.Key}

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,14 +52,17 @@ type Config struct {
 	Incarnated func(ctx context.Context) (string, error)
 }
 
-func (c Config) withDefaults() Config {
-	if c.Worker == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			host = "unknown"
-		}
-		c.Worker = fmt.Sprintf("%s-%d", host, os.Getpid())
+// ProcessName is the host's name and the process number: what a worker is called unless it is told otherwise.
+func ProcessName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
 	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
+
+func (c Config) withDefaults() Config {
+	c.Worker = cmp.Or(c.Worker, ProcessName())
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

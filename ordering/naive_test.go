@@ -90,7 +90,7 @@ func (m *naive) take(n, call int, more func(uint64) bool) (batch []uint64) {
 	for full := false; !full && len(m.line) > 0 && len(batch) < n; {
 		before := len(batch)
 		for _, o := range m.unfinished(m.line[0]) {
-			if full = !m.together(append(slices.Clone(batch), o), n) || len(batch) > 0 && more != nil && !more(o); full {
+			if full = !m.together(append(slices.Clone(batch), o), n) || more != nil && !more(o) && len(batch) > 0; full {
 				break
 			}
 			batch = append(batch, o)
