@@ -32,9 +32,9 @@ type Failure struct {
 	Split Split
 	// Then is what becomes of a record that is given up. Default [Block].
 	Then Then
-	// Letters is where [DeadLetter] and [ParkKey] put records: any [deadletter.Sink], and for ParkKey a [deadletter.Store].
+	// Letters is where [DeadLetter] and [ParkKey] put records: any [deadletter.Sink], and for ParkKey a [deadletter.Store]. Default none.
 	Letters deadletter.Sink
-	// OnTrimmed is what to do when records, or a whole shard, are gone before they were read. [Hooks.Gap] is called in any case.
+	// OnTrimmed is what to do when records, or a whole shard, are gone before they were read. Default [StayAtGap]. [Hooks.Gap] is called in any case.
 	OnTrimmed OnTrimmed
 }
 

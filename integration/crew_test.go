@@ -25,9 +25,10 @@ type crew struct {
 	bench *bench
 	out   *os.File
 
-	mu     sync.Mutex
-	states map[string][]processState
-	logs   map[string][]logged
+	mu       sync.Mutex
+	refusals []delivery // of poisonous records, in the order in which they were
+	states   map[string][]processState
+	logs     map[string][]logged
 }
 
 func newCrew(t *testing.T, b *bench) *crew {
@@ -72,6 +73,9 @@ func (c *crew) note(l line) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if l.Refusal != nil {
+		c.refusals = append(c.refusals, *l.Refusal)
+	}
 	if l.State != nil {
 		c.states[l.Worker] = append(c.states[l.Worker], *l.State)
 	}
@@ -85,6 +89,13 @@ func (c *crew) of(worker string) ([]processState, []logged) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.states[worker]), slices.Clone(c.logs[worker])
+}
+
+// refused are the refusals of poisonous records so far.
+func (c *crew) refused() []delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.refusals)
 }
 
 // String is the last lines of every worker's log.
@@ -149,6 +160,20 @@ func (c *crew) hireAll(t *testing.T, n int, job task) []*worker {
 	return all
 }
 
+// owner waits until a worker has the shard, and is it.
+func (c *crew) owner(t *testing.T, all []*worker, shard string) (w *worker) {
+	t.Helper()
+	eventually(t, says("no worker has shard %s", shard), func() bool {
+		session := c.bench.row(t, shard).Owner
+		i := slices.IndexFunc(all, func(w *worker) bool { return strings.HasPrefix(session, w.name+"-") })
+		if i >= 0 {
+			w = all[i]
+		}
+		return i >= 0
+	})
+	return w
+}
+
 // kill ends the worker with no time for a last word.
 func (w *worker) kill(t *testing.T) {
 	t.Helper()
@@ -164,6 +189,12 @@ func (w *worker) terminate(t *testing.T) {
 	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	w.finish(t)
+}
+
+// finish waits until the worker has ended, which must be cleanly.
+func (w *worker) finish(t *testing.T) {
+	t.Helper()
 	select {
 	case <-w.ended:
 	case <-time.After(limit):

@@ -57,6 +57,16 @@ func (l *deliveries) all() []delivery {
 	return slices.Clone(l.list)
 }
 
+// last is the last delivery of a key.
+func (l *deliveries) last(key string) (last delivery) {
+	for _, d := range l.all() {
+		if d.Key == key {
+			last = d
+		}
+	}
+	return last
+}
+
 // since are the deliveries after the first n.
 func (l *deliveries) since(n int) []delivery { return l.all()[n:] }
 
@@ -155,11 +165,14 @@ func (l *deliveries) checkNoRepeats(t *testing.T) {
 	}
 }
 
-// checkKeys: the first deliveries of the values of a key are in order, whatever shards they were in.
-func checkKeys(t *testing.T, all []delivery) {
+// checkKeys: the first deliveries of the values of a key are in order, whatever shards they were in, and without others than the given ones between them.
+func checkKeys(t *testing.T, all []delivery, gaps ...item) {
 	t.Helper()
 	next := make(map[string]int)
 	for i, d := range all {
+		for slices.Contains(gaps, item{d.Key, next[d.Key]}) {
+			next[d.Key]++
+		}
 		if d.N > next[d.Key] {
 			t.Errorf("delivery %d: key %s skips from %d to %d: %+v", i, d.Key, next[d.Key], d.N, d)
 		}

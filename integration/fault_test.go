@@ -249,16 +249,19 @@ func (g *gate) fault(r *request) (*response, error) {
 	return r.send()
 }
 
-// countConnections is clients that count the connections that they make.
-func countConnections(c localstack.Clients) (localstack.Clients, *atomic.Int64) {
-	made := new(atomic.Int64)
+// countRequests is clients that count the connections that they make, and the calls of GetRecords.
+func countRequests(c localstack.Clients) (_ localstack.Clients, made, reads *atomic.Int64) {
+	made, reads = new(atomic.Int64), new(atomic.Int64)
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if !info.Reused {
 			made.Add(1)
 		}
 	}}
 	return through(c, func(r *request) (*response, error) {
+		if r.Op == "GetRecords" {
+			reads.Add(1)
+		}
 		r.raw = r.raw.WithContext(httptrace.WithClientTrace(r.raw.Context(), trace))
 		return r.send()
-	}), made
+	}), made, reads
 }

@@ -112,18 +112,27 @@ const backlog = 60
 // putting puts values until it is stopped, with a wait between them. The stop waits for the last.
 func (b *bench) putting(t *testing.T, keys []string, wait time.Duration) (stop func()) {
 	t.Helper()
+	return b.puttingBehind(t, keys, wait, func(context.Context) ([]item, error) { return b.missing(), nil })
+}
+
+// puttingBehind is putting where other items than the missing ones wait to be handled.
+func (b *bench) puttingBehind(t *testing.T, keys []string, wait time.Duration, waiting func(ctx context.Context) ([]item, error)) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
 		tick := time.NewTicker(wait)
 		defer tick.Stop()
 		for {
-			if len(b.missing()) < backlog {
-				// A call that is cut off may have been applied: only the waits are.
-				if err := b.putOnce(context.WithoutCancel(ctx), keys); err != nil {
-					done <- err
-					return
-				}
+			// A call that is cut off may have been applied: only the waits are.
+			uncut := context.WithoutCancel(ctx)
+			late, err := waiting(uncut)
+			if err == nil && len(late) < backlog {
+				err = b.putOnce(uncut, keys)
+			}
+			if err != nil {
+				done <- err
+				return
 			}
 			select {
 			case <-tick.C:
@@ -148,6 +157,17 @@ func (b *bench) missing() []item {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.log.lacks(b.sent)
+}
+
+// from are an item and those of its key that were put behind it.
+func (b *bench) from(it item) []item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []item
+	for n := it.N; n < b.sent[it.Key]; n++ {
+		all = append(all, item{it.Key, n})
+	}
+	return all
 }
 
 // awaitAll waits until everything that was put was handled.

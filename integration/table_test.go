@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -82,6 +83,15 @@ func (tab *table) source(c localstack.Clients) consumer.Source {
 }
 
 func (tab *table) put(ctx context.Context, items []item) error {
+	for some := range slices.Chunk(items, 25) { // as many as a call takes
+		if err := tab.putSome(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tab *table) putSome(ctx context.Context, items []item) error {
 	requests := make([]types.WriteRequest, len(items))
 	for i, it := range items {
 		requests[i].PutRequest = &types.PutRequest{Item: map[string]types.AttributeValue{

@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -36,12 +38,21 @@ type task struct {
 	Timing          lease.Timing // zero: the defaults
 	Pace            time.Duration
 	State           time.Duration // not 0: how often the process tells of itself
+	Order           consumer.OrderBy
+	Then            consumer.Then
+	Attempts        int           // 0: no bound
+	Poison          []item        // refused by the handler, for ever
+	Letters         string        // the address of the store of letters; "": none
+	Hesitate        time.Duration // before and after the letter of a record that was given up is stored
+	Redrive         bool          // the process redrives all letters and ends
+	Downstream      string        // not "": an address that the handler asks for each record, behind a breaker and a limiter
 }
 
 // line is what a worker writes: one of its last fields is set. All workers of a test write into one pipe, which keeps their order and outlives them.
 type line struct {
 	Worker   string
 	Delivery *delivery     `json:",omitempty"`
+	Refusal  *delivery     `json:",omitempty"`
 	State    *processState `json:",omitempty"`
 	Log      *logged       `json:",omitempty"`
 }
@@ -50,6 +61,7 @@ type line struct {
 type processState struct {
 	Goroutines  int   // without those of connections, of which there are as many as requests overlap
 	Connections int64 // made since the start
+	Reads       int64 // calls of GetRecords since the start; these may grow
 }
 
 // goroutines counts those that no connection has.
@@ -106,23 +118,15 @@ func (job task) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	counted, connections := countConnections(services.Clients)
+	counted, connections, reads := countRequests(services.Clients)
 	s := streamOf(job.Service, job.Stream, counted)
 	cfg := consumer.Config{
 		Name: job.App, Worker: job.Worker,
 		Source: s.source(counted), Leases: ddblease.New(counted.DynamoDB(), job.Leases, nil),
 		Checkpoint: checkpoint.EveryRecord{}, Timing: job.Timing,
-		Handler: consumer.Each(func(ctx context.Context, r consumer.Record) error {
-			if err := after(ctx, job.Pace); err != nil {
-				return err
-			}
-			d, err := deliveryOf(job.Worker, s, r)
-			if err != nil {
-				return err
-			}
-			return say(line{Worker: job.Worker, Delivery: &d})
-		}),
-		Logger: slog.New(saying{worker: job.Worker}),
+		Handler: job.handler(s), Order: consumer.Order{By: job.Order},
+		Failure: consumer.Failure{Backoff: 20 * time.Millisecond, MaxBackoff: 500 * time.Millisecond, MaxAttempts: job.Attempts, Then: job.Then},
+		Logger:  slog.New(saying{worker: job.Worker}),
 	}
 	if job.EveryN > 0 {
 		cfg.Checkpoint = checkpoint.EveryN(job.EveryN)
@@ -130,12 +134,26 @@ func (job task) run(ctx context.Context) error {
 	if job.Latest {
 		cfg.Start = checkpoint.Latest()
 	}
+	if job.Downstream != "" {
+		cfg.Flow = guarded()
+	}
+	if job.Letters != "" {
+		letters, closeLetters, err := openLetters(job.Letters)
+		if err != nil {
+			return err
+		}
+		defer closeLetters()
+		cfg.Failure.Letters = hesitant{letters, job.Hesitate}
+	}
+	if job.Redrive {
+		return redrive(ctx, cfg)
+	}
 	var telling sync.WaitGroup
 	life, end := context.WithCancel(ctx)
 	if job.State > 0 {
 		telling.Go(func() {
 			for after(life, job.State) == nil {
-				_ = say(line{Worker: job.Worker, State: &processState{goroutines(), connections.Load()}}) // the test sees that it is missing
+				_ = say(line{Worker: job.Worker, State: &processState{goroutines(), connections.Load(), reads.Load()}}) // the test sees that it is missing
 			}
 		})
 	}
@@ -143,6 +161,31 @@ func (job task) run(ctx context.Context) error {
 	end()
 	telling.Wait()
 	return err
+}
+
+// errPoison is the failure of a record that can never be handled.
+var errPoison = errors.New("injected: the record is poisonous")
+
+// handler notes each record, unless it is poisonous or the downstream does not take it.
+func (job task) handler(s stream) consumer.Handler {
+	return consumer.Each(func(ctx context.Context, r consumer.Record) error {
+		if err := after(ctx, job.Pace); err != nil {
+			return err
+		}
+		d, err := deliveryOf(job.Worker, s, r)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(job.Poison, d.item()) {
+			return errors.Join(errPoison, say(line{Worker: job.Worker, Refusal: &d}))
+		}
+		if job.Downstream != "" {
+			if err := ask(ctx, job.Downstream); err != nil {
+				return err
+			}
+		}
+		return say(line{Worker: job.Worker, Delivery: &d})
+	})
 }
 
 // saying is a log that tells the test what is above the level debug.

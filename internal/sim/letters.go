@@ -123,10 +123,6 @@ func (d *drainer) begin() {
 func (d *drainer) act() {
 	w := d.w
 	if d.p != nil && !d.p.dead && !d.p.done {
-		if !w.weather.calm() && w.chance(0.5) {
-			w.counts.add("redrive killed")
-			d.p.die()
-		}
 		return
 	}
 	d.starts++
@@ -137,6 +133,14 @@ func (d *drainer) act() {
 		p.done = true
 	})
 	p.schedule()
+	if !w.weather.calm() && w.chance(0.5) {
+		w.after(w.between(0, w.timing.Request/2), func() {
+			if !p.dead && !p.done {
+				w.counts.add("redrive killed")
+				p.die()
+			}
+		})
+	}
 }
 
 // claim never ends by itself: there is one drainer, which may take its own again.
@@ -144,14 +148,15 @@ var claim = deadletter.Claim{Scope: scope, Token: "drain"}
 
 func (d *drainer) drain(ctx context.Context, b box) {
 	keys, _, err := b.parked(ctx)
-	if err != nil {
-		return
-	}
+	d.w.trace.say(b.p.name, "redrive", "%q: %v", keys, err)
+	all := b.p.Group()
 	for _, key := range keys {
-		if d.key(ctx, b, key) != nil {
-			return
-		}
+		all.Go(func() {
+			err := d.key(ctx, b, key)
+			d.w.trace.say(b.p.name, "redriven", "%s: %v", key, err)
+		})
 	}
+	all.Wait()
 }
 
 // key redrives the letters of a key in order, until one fails.

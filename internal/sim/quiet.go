@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 )
 
@@ -141,6 +142,9 @@ func (a *audit) final() {
 				}
 			}
 		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(a.letters)) {
+		w.fail("letters", "the key %s is parked at the end, with %d letters", key, len(a.letters[key]))
 	}
 	if catching {
 		return

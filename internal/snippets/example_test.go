@@ -23,14 +23,11 @@ func tableMadeBeforehand(cfg aws.Config) lease.Store {
 	return leases
 }
 
-// keep stores a record where somebody will look at it.
-type keep = func(ctx context.Context, r consumer.Record, why error) error
-
-func settingAside(h consumer.Handler, keep keep) consumer.Handler {
+func givingUp(h consumer.Handler) consumer.Handler {
 	handler := consumer.Each(func(ctx context.Context, r consumer.Record) error {
 		err := h.Handle(ctx, []consumer.Record{r})
 		if bad := (*consumer.DecodeError)(nil); errors.As(err, &bad) {
-			return keep(ctx, r, bad) // nil: the shard goes on; an error: it is tried again
+			return consumer.Permanent(err) // given up at once, as Failure.Then says
 		}
 		return err
 	})
@@ -51,6 +48,7 @@ func metrics(cfg consumer.Config) consumer.Config {
 		Handled:      func(e consumer.Handled) { counts.Add("records", int64(e.Records)) },
 		Checkpointed: func(consumer.Checkpointed) { counts.Add("positions stored", 1) },
 		Retried:      func(consumer.Retried) { counts.Add("retries", 1) },
+		GivenUp:      func(e consumer.GivenUp) { counts.Add("given up: "+string(e.Reason), 1) },
 		Gap:          func(consumer.Gap) { counts.Add("gaps", 1) },
 		Error:        func(consumer.Failed) { counts.Add("errors", 1) },
 		Lost:         func(e consumer.Lost) { counts.Add("shards lost: "+string(e.Reason), 1) },
@@ -69,6 +67,8 @@ func gauges(c *consumer.Consumer) {
 			shards[s.Shard] = map[string]any{
 				"behind seconds":  s.Behind.Seconds(), // negative: unknown
 				"failing seconds": failing,
+				"failing records": s.FailingRecords,
+				"parked keys":     s.Parked,
 				"in flight":       s.InFlight,
 				"handled":         s.Handled.String(),
 				"stored":          s.Stored.String(),

@@ -15,10 +15,12 @@ import (
 
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/consumer/memsource"
+	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/deadletter/memletters"
 	"github.com/runnelhq/runnel/lease/memlease"
 )
 
-// What the documents say of bad records, health and metrics, in one life of a consumer: a record that does not decode is set aside, one that fails makes its
+// What the documents say of bad records, health and metrics, in one life of a consumer: a record that does not decode becomes a letter at once, one that fails makes its
 // shard wait and is to be seen from outside, and the process is alive all the while.
 func TestTroubleIsSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -30,6 +32,7 @@ func TestTroubleIsSeen(t *testing.T) {
 			}
 		}
 		var seen, kept []string
+		letters := memletters.New()
 		decoded := consumer.JSON(func(_ context.Context, o Order, _ consumer.Record) error {
 			if o.ID == "fails" {
 				return errors.New("down")
@@ -39,10 +42,8 @@ func TestTroubleIsSeen(t *testing.T) {
 		})
 		c, err := consumer.New(metrics(consumer.Config{
 			Name: name, Source: source, Leases: memlease.New(),
-			Handler: settingAside(decoded, func(_ context.Context, r consumer.Record, _ error) error {
-				kept = append(kept, string(r.Data))
-				return nil
-			}),
+			Handler: givingUp(decoded),
+			Failure: consumer.Failure{Then: consumer.DeadLetter, Letters: letters},
 		}))
 		if err != nil {
 			t.Fatal(err)
@@ -63,7 +64,7 @@ func TestTroubleIsSeen(t *testing.T) {
 			t.Errorf("a consumer with a failing record answers %d", got)
 		}
 		shards := expvar.Get(name + " shards").String()
-		for _, want := range []string{`"in flight":`, `"behind seconds":`, `"stored":"`} {
+		for _, want := range []string{`"in flight":`, `"behind seconds":`, `"stored":"`, `"failing records":1`, `"parked keys":0`} {
 			if !strings.Contains(shards, want) {
 				t.Errorf("the gauges lack %s: %s", want, shards)
 			}
@@ -71,7 +72,7 @@ func TestTroubleIsSeen(t *testing.T) {
 		if strings.Contains(shards, `"failing seconds":0,`) {
 			t.Errorf("the gauges do not show the failure: %s", shards)
 		}
-		if got := expvar.Get(name).String(); !strings.Contains(got, `"records": 3`) || !strings.Contains(got, `"positions stored": `) {
+		if got := expvar.Get(name).String(); !strings.Contains(got, `"records": 2`) || !strings.Contains(got, `"given up: permanent": 1`) || !strings.Contains(got, `"positions stored": `) {
 			t.Errorf("the counters are %s", got)
 		}
 		stop()
@@ -81,8 +82,14 @@ func TestTroubleIsSeen(t *testing.T) {
 		if got := live(); got != http.StatusServiceUnavailable {
 			t.Errorf("a consumer that was stopped answers %d", got)
 		}
+		for l, err := range letters.Read(t.Context(), deadletter.Query{Scope: deadletter.Scope{App: name, Stream: c.Status().Stream.Incarnation}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept = append(kept, string(l.Payload))
+		}
 		if want := []string{"1", "3"}; !slices.Equal(seen, want) || !slices.Equal(kept, []string{"no JSON"}) {
-			t.Errorf("handled %q, set aside %q", seen, kept)
+			t.Errorf("handled %q, letters of %q", seen, kept)
 		}
 	})
 }
