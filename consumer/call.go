@@ -14,15 +14,16 @@ import (
 // call is a batch of one shard in the hands of a worker, which uses it again.
 type call struct {
 	w        *window
-	begun    time.Time
-	ordinals []uint64 // for the handler, rising
-	records  []Record // theirs, as the handler gets them
-	lent     []Record // copies, with which it may do as it likes
-	strays   []uint64 // whose keys, or whether they pass, could not be had
-	letters  []uint64 // given up, or following a key that is parked
-	given    bool     // up: its worker was replaced, and what it returns does not count
-	told     []func() // what is to be told once the lock is free
-	pages    []Page   // to be given back then
+	begun    time.Time       // zero while it waits for the limiter
+	ordinals []uint64        // for the handler, rising
+	records  []Record        // theirs, as the handler gets them
+	lent     []Record        // copies, with which it may do as it likes
+	strays   []uint64        // whose keys, or whether they pass, could not be had
+	letters  []uint64        // given up, or following a key that is parked
+	parting  map[string]bool // whether a key's records became letters, where that parks the key
+	given    bool            // up: its worker was replaced, and what it returns does not count
+	told     []func()        // what is to be told once the lock is free
+	pages    []Page          // to be given back then
 }
 
 // take fills c with records that may be handled now, if there are any, and tells whether there are more.
@@ -32,6 +33,9 @@ func (w *window) take(c *call) (took, left bool) {
 	defer w.mu.Unlock()
 	w.wake(now)
 	if !w.open(now) || !w.r.progress.open() {
+		if w.r.cfg().Batch.Wait > 0 {
+			signal(w.changed) // what came back may have to wait for its batch, and the shift knows for how long
+		}
 		return false, false
 	}
 	if !w.r.lease.ValidAt(now) {
@@ -72,10 +76,24 @@ func (w *window) plain() bool {
 func (w *window) sift(c *call, now time.Time) {
 	all := c.ordinals
 	c.ordinals = c.ordinals[:0]
+	clear(c.parting)
 	for _, o := range all {
 		rec := w.slot(o).rec
+		gone := w.gone(o, rec, now)
+		if w.r.cfg().Failure.Then == ParkKey && !w.stray(o) {
+			key := w.lanes.Key(o)
+			before, there := c.parting[key]
+			switch {
+			case gone && there && !before: // age does not always fall from record to record: the handler has those before it first
+				w.lanes.Return(o)
+				continue
+			case there && before: // its key is about to be parked
+				gone = true
+			}
+			note(&c.parting, key, gone)
+		}
 		switch {
-		case w.gone(o, rec, now):
+		case gone:
 			c.letters = append(c.letters, o)
 		case w.strays[o] != nil:
 			c.strays = append(c.strays, o)
@@ -106,7 +124,7 @@ func (w *window) gone(o uint64, rec *Record, now time.Time) bool {
 		return true
 	}
 	cfg := w.r.cfg().Failure
-	if len(w.parked) > 0 && w.strays[o] == nil {
+	if len(w.parked) > 0 && !w.stray(o) {
 		if _, parked := w.parked[w.lanes.Key(o)]; parked {
 			return true
 		}
@@ -147,7 +165,7 @@ func (c *call) work() {
 		w.post(c)
 	}
 	for _, o := range c.strays {
-		w.stray(c, o)
+		w.ask(c, o)
 	}
 	if len(c.ordinals) == 0 {
 		w.settle(c, nil)
@@ -157,17 +175,23 @@ func (c *call) work() {
 		w.giveBack(c)
 		return
 	}
-	err := w.call(c)
+	w.settle(c, w.recorded(c))
+}
+
+// recorded calls the handler, and tells the breaker.
+func (w *window) recorded(c *call) (err error) {
 	if b := w.r.cfg().Flow.Breaker; b != nil {
-		b.Record(err)
+		err = errQuit
+		defer func() { b.Record(err) }() // also if the handler ends its goroutine
 	}
-	w.settle(c, err)
+	return w.call(c)
 }
 
 // admitted waits for the limiter and asks the breaker.
 func (w *window) admitted(c *call) bool {
 	flow := &w.r.cfg().Flow
 	if l := flow.Limiter; l != nil {
+		w.waits(c)
 		if err := l.Wait(w.handing, len(c.ordinals)); err != nil {
 			if w.handing.Err() == nil {
 				w.r.failed(fmt.Errorf("consumer: Flow.Limiter does not let %d records pass: %w", len(c.ordinals), err))
@@ -188,11 +212,21 @@ func (w *window) admitted(c *call) bool {
 	return true
 }
 
+// waits notes that a call has not begun: how long it waits is not held against the handler.
+func (w *window) waits(c *call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.begun = time.Time{}
+}
+
 // begin notes that the call of the handler begins now, and tells whether it may.
 func (w *window) begin(c *call) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.begun = time.Now()
+	if w.r.cfg().Timing.Watchdog > 0 {
+		signal(w.changed)
+	}
 	return !w.stopped && w.r.lease.ValidAt(c.begun)
 }
 
@@ -245,6 +279,7 @@ func (w *window) quitBy(c *call) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = without(w.calls, c)
+	w.keep(c, 0)
 	w.quit, w.stopped = true, true
 	w.rest()
 	signal(w.changed)
@@ -270,8 +305,8 @@ func (w *window) settle(c *call, err error) {
 	if w.dropped {
 		n = 0 // its pages are given back by others
 	}
-	if c.given && err == nil {
-		err = ErrTimeout
+	if c.given {
+		err = ErrTimeout // whatever it returned
 	}
 	done, failed, why := w.split(n, err)
 	handled := 0

@@ -71,8 +71,14 @@ func (w *window) fail(c *call, os []uint64, why error, unspent bool) {
 	signal(w.changed)
 }
 
-// stray asks again for what could not be had of a record.
-func (w *window) stray(c *call, o uint64) {
+// stray tells whether a record keeps clear of the keys: its own could not be had when it was read.
+func (w *window) stray(o uint64) bool {
+	_, stray := w.strays[o]
+	return stray
+}
+
+// ask asks again for what could not be had of a record.
+func (w *window) ask(c *call, o uint64) {
 	w.mu.Lock()
 	rec := *w.slot(o).rec
 	w.mu.Unlock()
@@ -86,7 +92,7 @@ func (w *window) stray(c *call, o uint64) {
 	case k.passes:
 		c.pages = w.done(o, c.pages)
 	default: // others of its key may have gone before
-		delete(w.strays, o)
+		w.strays[o] = nil
 		w.lanes.Return(o)
 	}
 }

@@ -45,7 +45,7 @@ type window struct {
 	hold     time.Time // nothing is handed out before
 
 	failing  map[uint64]*failed
-	strays   map[uint64]error     // records without a key
+	strays   map[uint64]error     // records without a key; nil: it is known since
 	deferred map[uint64]*Deferred // records that wait to be acknowledged
 	awaited  []*Deferred          // with a deadline, in its order
 	parked   map[string]struct{}
@@ -179,7 +179,7 @@ func (w *window) put(h *held, rec *Record, k kind) bool {
 		w.grow()
 	}
 	o := w.top()
-	if k.passes || w.restored.has(o, rec.Position) {
+	if w.restored.has(o, rec.Position) || k.passes { // also one that passes may show that the first record is another
 		w.slot(o).position = rec.Position
 		w.lanes.Pass()
 		return false
@@ -367,7 +367,7 @@ func (w *window) stuckSince(o uint64) (since time.Time, stuck bool) {
 
 // keyOf is by which key a record that is not done is ordered.
 func (w *window) keyOf(o uint64) string {
-	if w.r.cfg().Order.By == PerKey && w.strays[o] == nil {
+	if w.r.cfg().Order.By == PerKey && !w.stray(o) {
 		return w.lanes.Key(o)
 	}
 	return w.slot(o).rec.Key
@@ -452,7 +452,9 @@ func (w *window) lasts(now time.Time) (d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.calls {
-		d = max(d, now.Sub(c.begun))
+		if !c.begun.IsZero() {
+			d = max(d, now.Sub(c.begun))
+		}
 	}
 	return d
 }

@@ -32,11 +32,11 @@ func TestPoisonUnderEachPolicy(t *testing.T) {
 	for _, p := range []poisoned{
 		{order: consumer.PerKey, then: consumer.Block},
 		{order: consumer.PerKey, then: consumer.Skip},
-		{order: consumer.PerKey, then: consumer.DeadLetter, letters: "SQLite", late: true},
+		{order: consumer.PerKey, then: consumer.DeadLetter, letters: "SQLite"},
 		{order: consumer.PerKey, then: consumer.ParkKey, letters: "SQLite", late: true},
 		{order: consumer.PerShard, then: consumer.Block},
 		{order: consumer.PerShard, then: consumer.Skip},
-		{order: consumer.PerShard, then: consumer.DeadLetter, letters: "SQLite"},
+		{order: consumer.PerShard, then: consumer.DeadLetter, letters: "SQLite", late: true},
 	} {
 		t.Run(fmt.Sprintf("Kinesis/%s/%s", p.order, p.then), func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@
 //	bench kinesis     # the SDK's own loop and the whole framework, against an endpoint of its own in a second process
 //	bench streams     # the same on DynamoDB Streams
 //	bench memory      # the framework alone, on sources in memory
+//	bench lanes       # many keys side by side, what lanes cost, and what one bad or hot key does to the others
 //	bench idle        # a thousand shards in memory that have nothing to say
 //	bench latency     # put to handler, while records come, on the endpoints that package localstack starts
 //	bench pause       # reads of a shard at rest, and its first record after a pause

@@ -76,6 +76,13 @@ func (t *troubles) add(err error) {
 	t.errs = append(t.errs, err)
 }
 
+// note is add of what may be none.
+func (t *troubles) note(err error) {
+	if err != nil {
+		t.add(err)
+	}
+}
+
 // first is the first error, and how many there were.
 func (t *troubles) first() error {
 	t.mu.Lock()

@@ -51,6 +51,11 @@ func TestGoalsName(t *testing.T) {
 		steady: true, quiet: true, woken: true, atRest: true, idleName("idle"): true,
 		started(kinesisAPI): true, started(streamsAPI): true,
 	}
+	for _, name := range []string{
+		wideName("lanes"), zipfName(), ownName("difference"), ownName("PerKey"), stuckName, parkedName, bisectName, hotName("key", "hot"), hotName("shard", "hot"),
+	} {
+		written[name] = true
+	}
 	written[fleetName(simulatedStore, largest)] = true
 	for _, store := range fleetStores {
 		for _, size := range fleetSizes {

@@ -40,6 +40,7 @@ var parts = map[string]func(context.Context, options, *report) error{
 	"kinesis": func(ctx context.Context, o options, r *report) error { return compare(ctx, o, r, kinesisShapes) },
 	"streams": func(ctx context.Context, o options, r *report) error { return compare(ctx, o, r, streamsShapes) },
 	"memory":  memory,
+	"lanes":   lanes,
 	"idle":    idleShards,
 	"latency": latency,
 	"pause":   pauses,

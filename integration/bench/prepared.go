@@ -16,6 +16,8 @@ import (
 type prepared struct {
 	positions []checkpoint.Position
 	size      int // records of a page
+	shard     string
+	keys      []string // of its records, again and again
 
 	mu   sync.Mutex
 	free [][]consumer.Record // pages that were released
@@ -25,7 +27,7 @@ var _ consumer.Source = (*prepared)(nil)
 
 // prepare makes a source of so many records, in pages of size.
 func prepare(records, size int) *prepared {
-	p := &prepared{positions: make([]checkpoint.Position, records), size: size}
+	p := &prepared{positions: make([]checkpoint.Position, records), size: size, shard: "shard", keys: []string{"key"}}
 	for i := range p.positions {
 		var err error
 		if p.positions[i], err = checkpoint.Sequence(fmt.Sprintf("4966%052d", i)); err != nil {
@@ -57,7 +59,7 @@ func (p *prepared) Stream(context.Context) (consumer.Stream, error) {
 }
 
 func (p *prepared) Shards(context.Context, consumer.Stream) iter.Seq2[consumer.Shard, error] {
-	return func(yield func(consumer.Shard, error) bool) { yield(consumer.Shard{ID: "shard"}, nil) }
+	return func(yield func(consumer.Shard, error) bool) { yield(consumer.Shard{ID: p.shard}, nil) }
 }
 
 func (p *prepared) Pin(_ context.Context, _ consumer.Stream, at checkpoint.Start) (checkpoint.Start, error) {
@@ -85,11 +87,11 @@ func (r *preparedReader) Next(ctx context.Context, _ consumer.Want) (consumer.Pa
 		return consumer.Page{}, context.Cause(ctx)
 	}
 	left = left[:min(len(left), s.size)]
-	r.next += len(left)
 	page := s.take()
-	for _, at := range left {
-		page = append(page, consumer.Record{Stream: "prepared", Shard: "shard", Key: "key", Position: at})
+	for i, at := range left {
+		page = append(page, consumer.Record{Stream: "prepared", Shard: s.shard, Key: s.keys[(r.next+i)%len(s.keys)], Position: at})
 	}
+	r.next += len(left)
 	return consumer.Page{
 		Records: page, Through: left[len(left)-1], Bytes: int64(len(left)) * preparedSize,
 		Release: func() { s.put(page) },
