@@ -2,8 +2,10 @@ package consumer
 
 import "sync"
 
-// idleWorkers is how many workers that have nothing to do wait for more.
-const idleWorkers = 16
+const (
+	idleWorkers  = 128 // that have nothing to do wait for more
+	roomyWorkers = 16  // of these keep the memory of a large batch, which may be some hundred KB
+)
 
 // pool is the workers of a consumer. A shard that has something to hand out is offered to it; a worker takes one call from it, and then from the next shard in line, so
 // that no shard waits for another for longer than the calls of the others.
@@ -87,7 +89,7 @@ func (p *pool) run(w *window) {
 			}
 		}
 		if w = p.next(w, took); w == nil {
-			w = p.rest(wake)
+			w = p.rest(c, wake)
 		}
 	}
 }
@@ -132,7 +134,8 @@ func (p *pool) pop() *window {
 }
 
 // rest waits for a shard to turn to; nil: the worker is not needed.
-func (p *pool) rest(wake chan *window) *window {
+func (p *pool) rest(c *call, wake chan *window) *window {
+	c.w = nil
 	p.mu.Lock()
 	if w := p.pop(); w != nil { // offered since
 		p.mu.Unlock()
@@ -142,6 +145,9 @@ func (p *pool) rest(wake chan *window) *window {
 	if p.closed || len(p.idle) == idleWorkers {
 		p.mu.Unlock()
 		return nil
+	}
+	if len(p.idle) >= roomyWorkers {
+		c.lent = nil
 	}
 	p.idle = append(p.idle, wake)
 	p.mu.Unlock()

@@ -58,9 +58,9 @@ func (b *board) places(o order, put func() (position string, err error)) error {
 func (b *board) ships(o order, pieces int, redriven bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	how := "shipped"
+	said := "%-5s  order %d, %d × %s: shipped"
 	if redriven {
-		how = "shipped by the redrive"
+		said = "%-5s  order %d, %d × %s: shipped by the redrive"
 	} else {
 		b.settles()
 	}
@@ -71,7 +71,7 @@ func (b *board) ships(o order, pieces int, redriven bool) {
 	case o.Customer == poison.Customer && b.redriving && !redriven:
 		b.afterwards++
 	}
-	b.line("%-5s  order %d, %d × %s: %s", o.Customer, o.Number, pieces, o.Item, how)
+	b.line(said, o.Customer, o.Number, pieces, o.Item)
 }
 
 func (b *board) retried(e consumer.Retried) {
