@@ -44,7 +44,8 @@ func (c *Consumer) redrive(ctx context.Context, l deadletter.Letter) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrTimeout)
 		defer cancel()
 	}
-	return handle(ctx, c.cfg.Handler, []Record{rec})
+	_, _, err = settled(1, handle(ctx, c.cfg.Handler, []Record{rec}))
+	return err
 }
 
 // record is a letter as a record.
