@@ -14,16 +14,16 @@ import (
 // call is a batch of one shard in the hands of a worker, which uses it again.
 type call struct {
 	w        *window
-	begun    time.Time       // zero while it waits for the limiter
-	ordinals []uint64        // for the handler, rising
-	records  []Record        // theirs, as the handler gets them
-	lent     []Record        // copies, with which it may do as it likes
-	strays   []uint64        // whose keys, or whether they pass, could not be had
-	letters  []uint64        // given up, or following a key that is parked
-	parting  map[string]bool // whether a key's records became letters, where that parks the key
-	given    bool            // up: its worker was replaced, and what it returns does not count
-	told     []func()        // what is to be told once the lock is free
-	pages    []Page          // to be given back then
+	begun    time.Time // zero while it waits for the limiter
+	ordinals []uint64  // for the handler, rising
+	records  []Record  // theirs, as the handler gets them
+	lent     []Record  // copies, with which it may do as it likes
+	asked    []uint64  // whose keys, or whether they pass, could not be had
+	letters  []uint64  // given up, or following a key that is parked
+	ways     []way     // of what was taken
+	given    bool      // up: its worker was replaced, and what it returns does not count
+	told     []func()  // what is to be told once the lock is free
+	pages    []Page    // to be given back then
 }
 
 // take fills c with records that may be handled now, if there are any, and tells whether there are more.
@@ -46,9 +46,9 @@ func (w *window) take(c *call) (took, left bool) {
 		return false, false
 	}
 	c.w, c.begun, c.given = w, now, false
-	w.bytes = 0
+	w.bytes, w.full = 0, false
 	c.ordinals = w.lanes.Take(c.ordinals[:0], w.r.cfg().Batch.Size, w.more)
-	c.strays, c.letters = c.strays[:0], c.letters[:0]
+	c.asked, c.letters = c.asked[:0], c.letters[:0]
 	w.readyAt = now
 	if !w.plain() {
 		w.sift(c, now)
@@ -67,43 +67,68 @@ func (w *window) open(now time.Time) bool {
 		return false
 	}
 	b := &w.r.cfg().Batch
-	return b.Wait == 0 || w.lanes.Ready() >= b.Size || w.closed || !now.Before(w.readyAt.Add(b.Wait))
+	return b.Wait == 0 || w.lanes.Ready() >= b.Size || w.full || w.closed || !now.Before(w.readyAt.Add(b.Wait))
 }
 
 // plain tells whether every record of the shard is for the handler.
 func (w *window) plain() bool {
-	return len(w.failing) == 0 && len(w.strays) == 0 && len(w.parked) == 0 && w.r.cfg().Failure.MaxAge == 0
+	return len(w.failing) == 0 && len(w.doubts) == 0 && len(w.parked) == 0 && w.r.cfg().Failure.MaxAge == 0
 }
 
-// sift parts what is for the handler from what is not.
+// way is where a record that was taken goes.
+type way uint8
+
+const (
+	toHandler way = iota
+	toLetters     // it was given up, or follows a key that is parked
+	toBeAsked     // of Config.Filter and Order.Key
+	goesBack
+)
+
+// sift parts what is for the handler from what is not. What is of one lane goes one way in a call: the rest of the lane goes back, and waits for what becomes of those before it.
 func (w *window) sift(c *call, now time.Time) {
+	c.ways = c.ways[:0]
+	mixed := false
+	for _, o := range c.ordinals {
+		c.ways = append(c.ways, w.way(o, now))
+		mixed = mixed || c.ways[len(c.ways)-1] != c.ways[0]
+	}
+	var lanes map[int]way
+	if mixed {
+		lanes = make(map[int]way)
+	}
 	all := c.ordinals
 	c.ordinals = c.ordinals[:0]
-	clear(c.parting)
-	for _, o := range all {
-		rec := w.slot(o).rec
-		gone := w.gone(o, rec, now)
-		if w.r.cfg().Failure.Then == ParkKey && !w.stray(o) {
-			key := w.lanes.Key(o)
-			before, there := c.parting[key]
-			switch {
-			case gone && there && !before: // age does not always fall from record to record: the handler has those before it first
-				w.lanes.Return(o)
-				continue
-			case there && before: // its key is about to be parked
-				gone = true
+	for i, o := range all {
+		way := c.ways[i]
+		if mixed {
+			lane := w.lanes.Lane(o)
+			if before, there := lanes[lane]; there && before != way {
+				way = goesBack
 			}
-			note(&c.parting, key, gone)
+			lanes[lane] = way
 		}
-		switch {
-		case gone:
-			c.letters = append(c.letters, o)
-		case w.strays[o] != nil:
-			c.strays = append(c.strays, o)
-		default:
+		switch way {
+		case toHandler:
 			c.ordinals = append(c.ordinals, o)
+		case toLetters:
+			c.letters = append(c.letters, o)
+		case toBeAsked:
+			c.asked = append(c.asked, o)
+		case goesBack:
+			w.lanes.Return(o)
 		}
 	}
+}
+
+func (w *window) way(o uint64, now time.Time) way {
+	switch {
+	case w.gone(o, w.slot(o).rec, now):
+		return toLetters
+	case w.doubts[o].err != nil:
+		return toBeAsked
+	}
+	return toHandler
 }
 
 // lend gives a call its records. A handler that sorts or filters its slice must change neither what is delivered again nor what is stored, so it gets copies; one of single records gets
@@ -150,7 +175,8 @@ func (w *window) gone(o uint64, rec *Record, now time.Time) bool {
 // fits tells whether a record fits into the batch that is being taken.
 func (w *window) fits(o uint64) bool {
 	w.bytes += w.size(o)
-	return w.bytes <= w.r.cfg().Batch.Bytes
+	w.full = w.bytes > w.r.cfg().Batch.Bytes
+	return !w.full
 }
 
 func (w *window) size(o uint64) int64 {
@@ -167,14 +193,14 @@ func (c *call) work() {
 	if len(c.letters) > 0 {
 		w.post(c)
 	}
-	for _, o := range c.strays {
+	for _, o := range c.asked {
 		w.ask(c, o)
 	}
 	if len(c.ordinals) == 0 {
 		w.settle(c, nil)
 		return
 	}
-	if len(c.letters)+len(c.strays) > 0 && !w.begin(c) || !w.admitted(c) {
+	if len(c.letters)+len(c.asked) > 0 && !w.begin(c) || !w.admitted(c) {
 		w.giveBack(c)
 		return
 	}
@@ -296,6 +322,7 @@ func (w *window) giveBack(c *call) {
 		w.lanes.Return(o)
 	}
 	c.ordinals = c.ordinals[:0]
+	signal(w.changed) // until when it is held the shift could not tell, while nothing was ready
 	w.mu.Unlock()
 	w.settle(c, nil)
 }

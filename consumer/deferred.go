@@ -155,9 +155,10 @@ func (w *window) answered(c *call) {
 	for _, o := range c.ordinals {
 		switch d := w.deferred[o]; {
 		case d == nil:
-		case d.state == unacknowledged:
+		case d.state == unacknowledged && !w.lapsed:
 			w.await(d)
-		case d.state == calledOff:
+		case d.state == unacknowledged, d.state == tooLate, d.state == calledOff:
+			d.state = max(d.state, tooLate)
 			delete(w.deferred, o)
 			w.lanes.Return(o)
 		default:
