@@ -32,11 +32,14 @@ func (w *window) take(c *call) (took, left bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wake(now)
-	if !w.open(now) || !w.r.progress.open() {
+	if !w.open(now) {
 		if w.r.cfg().Batch.Wait > 0 {
 			signal(w.changed) // what came back may have to wait for its batch, and the shift knows for how long
 		}
 		return false, false
+	}
+	if !w.r.progress.open() {
+		return false, false // the end of the write offers the shard again
 	}
 	if !w.r.lease.ValidAt(now) {
 		w.stopped = true // which the coordinator is about to say

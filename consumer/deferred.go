@@ -55,6 +55,10 @@ func Defer(rs ...Record) *Deferred {
 	}
 	d.w.mu.Lock()
 	defer d.w.mu.Unlock()
+	if d.w.redriving {
+		d.w.kept = true
+		return &Deferred{}
+	}
 	in := d.w.calling(rs[0])
 	for i, o := range d.ordinals {
 		if in == nil || d.w.calling(rs[i]) != in || d.w.deferred[o] != nil || slices.Contains(d.ordinals[:i], o) {

@@ -412,3 +412,18 @@ func TestABatchHoldsNoMoreBytesThanItMay(t *testing.T) {
 		cs.are(t, "x/1 12345678/1 ", "12345678/1 ", "123456789012/1 ", "1234/1 123456/1 ", "1/1 ")
 	})
 }
+
+// What waits for a write and what waits for its batch do not wake each other in turn.
+func TestABatchThatWaitsForAWriteIsAtRest(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.config()
+		cfg.Leases = slowStore{w.store}
+		cfg.Order.By = consumer.PerKey
+		cfg.Batch = consumer.Batch{Size: 1, Wait: time.Second}
+		cfg.Checkpoint = checkpoint.EveryRecord{}
+		w.put(0, 20)
+		c := w.start(cfg)
+		w.expect(numbers(0, 20))
+		c.clean()
+	})
+}

@@ -56,6 +56,9 @@ type window struct {
 	toldFull uint64 // the record of which was told that it holds up the reading, and 1
 
 	berth berth // the pool's
+
+	redriving bool // it stands for a call of a redrive, which keeps nothing
+	kept      bool // and its handler called Defer
 }
 
 // slot is one record.

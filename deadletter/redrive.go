@@ -40,7 +40,7 @@ const atEnd = 10 * time.Second
 
 var errLost = errors.New("deadletter: the claim of the key was lost")
 
-// Redrive hands the letters of a query to handle once more, key after key and in order of Seq inside a key, one at a time. A letter for which handle returns nil is removed. One that
+// Redrive hands the letters of a query to handle once more, key after key, and inside a key in the order of the stream, one at a time. A letter for which handle returns nil is removed. One that
 // fails, by an error or a panic, stays with the failure in its history; then the rest of its key waits if the key is parked, for order, and goes on if it is not. Letters that are
 // stored meanwhile under a key that is worked on are redriven too, so that a parked key whose letters all succeed is free afterwards. With Limit so many letters are handed out at most.
 //
@@ -119,11 +119,24 @@ func (r *redrive) giveBack(ctx context.Context, c Claim) {
 // letters redrives one letter after the other until none is left or one holds the rest.
 func (r *redrive) letters(ctx context.Context, c Claim) error {
 	q := r.query
-	q.Key, q.Keyed, q.Heads, q.Limit = c.Key, true, false, 1
+	q.Key, q.Keyed, q.Heads, q.Limit = c.Key, true, false, 0
+	line := line{after: q.After}
 	for !r.full() {
-		l, found, err := r.first(ctx, q)
-		if err != nil || !found {
+		if err := line.extend(ctx, r.store, q); err != nil {
 			return err
+		}
+		id, found := line.next()
+		if !found {
+			return nil
+		}
+		one := q
+		one.ID = id
+		l, found, err := r.first(ctx, one)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue // who had the claim before has settled it late
 		}
 		failed, err := r.letter(ctx, c, l)
 		if err != nil {
@@ -135,7 +148,6 @@ func (r *redrive) letters(ctx context.Context, c Claim) error {
 		if parked, err := r.parked(ctx, c.Key); err != nil || parked {
 			return err
 		}
-		q.After = l.Seq
 	}
 	return nil
 }

@@ -56,6 +56,24 @@ func TestLettersAreRedrivenKeyAfterKeyInOrder(t *testing.T) {
 	expect(t, s, "")
 }
 
+// A worker parked the key with the fourth record and crashed, and its successor read again what it had not stored a position for.
+func TestLettersThatWereStoredLateComeInTheOrderOfTheStream(t *testing.T) {
+	s, h := memletters.New(), &handler{}
+	park(t, s, letter("a", 4))
+	child := letter("a", 2)
+	child.Shard, child.Payload = "shard a/1", []byte("child")
+	park(t, s, letter("a", 1), letter("a", 3), child)
+	again := func(ctx context.Context, l deadletter.Letter) error {
+		if string(l.Payload) == "a1" { // and more of it while they are redriven
+			park(t, s, letter("a", 2))
+		}
+		return h.handle(ctx, l)
+	}
+	redrive(t, s, deadletter.Query{}, deadletter.RedriveOptions{}, again, deadletter.Redriven{Done: 5})
+	h.saw(t, "a1 a2 a3 a4 child")
+	expect(t, s, "")
+}
+
 func TestALetterThatFailsHoldsTheRestOfAParkedKey(t *testing.T) {
 	s, h := memletters.New(), &handler{bad: []string{"a2"}}
 	park(t, s, letters("a", 3)...)
