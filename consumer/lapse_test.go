@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/consumer/memsource"
 )
 
 // A handler that keeps a record and returns nil has not handled it, also when it returns after the drain, when nobody waits for acknowledgements any longer.
@@ -98,4 +99,40 @@ func TestABatchThatIsFullOfBytesDoesNotWait(t *testing.T) {
 			t.Errorf("calls of %v, want %v", sizes, want)
 		}
 	})
+}
+
+// Pages are smaller than a call may be: while it waits to be filled the shard is read on, and where it may not be the call waits no longer.
+func TestABatchThatWaitsIsFilledFromManyPages(t *testing.T) {
+	for name, records := range map[string]int{"as large as it may be": 0, "as large as the window": 10} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, &memsource.Config{PageRecords: 5}, func(t *testing.T, w *world) {
+				var sizes []int
+				cfg := w.config()
+				cfg.Batch = consumer.Batch{Size: 20, Wait: time.Minute}
+				cfg.Flow.Records = records
+				cfg.Handler = consumer.HandlerFunc(func(_ context.Context, rs []consumer.Record) error {
+					sizes = append(sizes, len(rs))
+					for _, r := range rs {
+						w.saw(r)
+					}
+					return nil
+				})
+				w.put(0, 100)
+				begun := time.Now()
+				c := w.start(cfg)
+				w.until("all", func() bool { return len(w.values()) == 100 })
+				if d := time.Since(begun); d > 30*time.Second {
+					t.Errorf("100 records took %v, in calls of %v", d, sizes)
+				}
+				c.clean()
+				want := 20
+				if records > 0 {
+					want = records
+				}
+				if sizes[0] != want {
+					t.Errorf("calls of %v, want %d", sizes, want)
+				}
+			})
+		})
+	}
 }

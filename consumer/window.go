@@ -331,7 +331,9 @@ func (w *window) vacancy(ctx context.Context) (int, error) {
 func (w *window) room() int {
 	limit := w.r.cfg().Flow.Records
 	n := limit - w.lanes.Len()
-	if n < limit/4 || w.r.cfg().Order.By == PerShard && w.pages > 1 {
+	b := &w.r.cfg().Batch
+	fills := b.Wait > 0 && w.lanes.Len() < b.Size // a call that waits for records must be able to get them
+	if n < limit/4 || w.r.cfg().Order.By == PerShard && w.pages > 1 && !fills {
 		return 0
 	}
 	return n
@@ -344,6 +346,9 @@ func (w *window) free() (n int, full *Full) {
 	n = w.room()
 	if w.starved = n <= 0; !w.starved {
 		return n, nil
+	}
+	if w.r.cfg().Batch.Wait > 0 {
+		signal(w.changed) // no batch fills any further
 	}
 	if w.r.cfg().Order.By == PerShard {
 		return 0, nil
