@@ -14,15 +14,16 @@ import (
 // call is a batch of one shard in the hands of a worker, which uses it again.
 type call struct {
 	w        *window
-	begun    time.Time
-	ordinals []uint64 // for the handler, rising
-	records  []Record // theirs, as the handler gets them
-	lent     []Record // copies, with which it may do as it likes
-	strays   []uint64 // whose keys, or whether they pass, could not be had
-	letters  []uint64 // given up, or following a key that is parked
-	given    bool     // up: its worker was replaced, and what it returns does not count
-	told     []func() // what is to be told once the lock is free
-	pages    []Page   // to be given back then
+	begun    time.Time // zero while it waits for the limiter
+	ordinals []uint64  // for the handler, rising
+	records  []Record  // theirs, as the handler gets them
+	lent     []Record  // copies, with which it may do as it likes
+	asked    []uint64  // whose keys, or whether they pass, could not be had
+	letters  []uint64  // given up, or following a key that is parked
+	ways     []way     // of what was taken
+	given    bool      // up: its worker was replaced, and what it returns does not count
+	told     []func()  // what is to be told once the lock is free
+	pages    []Page    // to be given back then
 }
 
 // take fills c with records that may be handled now, if there are any, and tells whether there are more.
@@ -31,17 +32,23 @@ func (w *window) take(c *call) (took, left bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wake(now)
-	if !w.open(now) || !w.r.progress.open() {
+	if !w.open(now) {
+		if w.r.cfg().Batch.Wait > 0 {
+			signal(w.changed) // what came back may have to wait for its batch, and the shift knows for how long
+		}
 		return false, false
+	}
+	if !w.r.progress.open() {
+		return false, false // the end of the write offers the shard again
 	}
 	if !w.r.lease.ValidAt(now) {
 		w.stopped = true // which the coordinator is about to say
 		return false, false
 	}
 	c.w, c.begun, c.given = w, now, false
-	w.bytes = 0
+	w.bytes, w.full = 0, false
 	c.ordinals = w.lanes.Take(c.ordinals[:0], w.r.cfg().Batch.Size, w.more)
-	c.strays, c.letters = c.strays[:0], c.letters[:0]
+	c.asked, c.letters = c.asked[:0], c.letters[:0]
 	w.readyAt = now
 	if !w.plain() {
 		w.sift(c, now)
@@ -60,29 +67,68 @@ func (w *window) open(now time.Time) bool {
 		return false
 	}
 	b := &w.r.cfg().Batch
-	return b.Wait == 0 || w.lanes.Ready() >= b.Size || w.closed || !now.Before(w.readyAt.Add(b.Wait))
+	return b.Wait == 0 || w.lanes.Ready() >= b.Size || w.full || w.closed || !now.Before(w.readyAt.Add(b.Wait))
 }
 
 // plain tells whether every record of the shard is for the handler.
 func (w *window) plain() bool {
-	return len(w.failing) == 0 && len(w.strays) == 0 && len(w.parked) == 0 && w.r.cfg().Failure.MaxAge == 0
+	return len(w.failing) == 0 && len(w.doubts) == 0 && len(w.parked) == 0 && w.r.cfg().Failure.MaxAge == 0
 }
 
-// sift parts what is for the handler from what is not.
+// way is where a record that was taken goes.
+type way uint8
+
+const (
+	toHandler way = iota
+	toLetters     // it was given up, or follows a key that is parked
+	toBeAsked     // of Config.Filter and Order.Key
+	goesBack
+)
+
+// sift parts what is for the handler from what is not. What is of one lane goes one way in a call: the rest of the lane goes back, and waits for what becomes of those before it.
 func (w *window) sift(c *call, now time.Time) {
+	c.ways = c.ways[:0]
+	mixed := false
+	for _, o := range c.ordinals {
+		c.ways = append(c.ways, w.way(o, now))
+		mixed = mixed || c.ways[len(c.ways)-1] != c.ways[0]
+	}
+	var lanes map[int]way
+	if mixed {
+		lanes = make(map[int]way)
+	}
 	all := c.ordinals
 	c.ordinals = c.ordinals[:0]
-	for _, o := range all {
-		rec := w.slot(o).rec
-		switch {
-		case w.gone(o, rec, now):
-			c.letters = append(c.letters, o)
-		case w.strays[o] != nil:
-			c.strays = append(c.strays, o)
-		default:
+	for i, o := range all {
+		way := c.ways[i]
+		if mixed {
+			lane := w.lanes.Lane(o)
+			if before, there := lanes[lane]; there && before != way {
+				way = goesBack
+			}
+			lanes[lane] = way
+		}
+		switch way {
+		case toHandler:
 			c.ordinals = append(c.ordinals, o)
+		case toLetters:
+			c.letters = append(c.letters, o)
+		case toBeAsked:
+			c.asked = append(c.asked, o)
+		case goesBack:
+			w.lanes.Return(o)
 		}
 	}
+}
+
+func (w *window) way(o uint64, now time.Time) way {
+	switch {
+	case w.gone(o, w.slot(o).rec, now):
+		return toLetters
+	case w.doubts[o].err != nil:
+		return toBeAsked
+	}
+	return toHandler
 }
 
 // lend gives a call its records. A handler that sorts or filters its slice must change neither what is delivered again nor what is stored, so it gets copies; one of single records gets
@@ -106,7 +152,7 @@ func (w *window) gone(o uint64, rec *Record, now time.Time) bool {
 		return true
 	}
 	cfg := w.r.cfg().Failure
-	if len(w.parked) > 0 && w.strays[o] == nil {
+	if len(w.parked) > 0 && !w.stray(o) {
 		if _, parked := w.parked[w.lanes.Key(o)]; parked {
 			return true
 		}
@@ -129,7 +175,8 @@ func (w *window) gone(o uint64, rec *Record, now time.Time) bool {
 // fits tells whether a record fits into the batch that is being taken.
 func (w *window) fits(o uint64) bool {
 	w.bytes += w.size(o)
-	return w.bytes <= w.r.cfg().Batch.Bytes
+	w.full = w.bytes > w.r.cfg().Batch.Bytes
+	return !w.full
 }
 
 func (w *window) size(o uint64) int64 {
@@ -146,28 +193,34 @@ func (c *call) work() {
 	if len(c.letters) > 0 {
 		w.post(c)
 	}
-	for _, o := range c.strays {
-		w.stray(c, o)
+	for _, o := range c.asked {
+		w.ask(c, o)
 	}
 	if len(c.ordinals) == 0 {
 		w.settle(c, nil)
 		return
 	}
-	if len(c.letters)+len(c.strays) > 0 && !w.begin(c) || !w.admitted(c) {
+	if len(c.letters)+len(c.asked) > 0 && !w.begin(c) || !w.admitted(c) {
 		w.giveBack(c)
 		return
 	}
-	err := w.call(c)
+	w.settle(c, w.recorded(c))
+}
+
+// recorded calls the handler, and tells the breaker.
+func (w *window) recorded(c *call) (err error) {
 	if b := w.r.cfg().Flow.Breaker; b != nil {
-		b.Record(err)
+		err = errQuit
+		defer func() { b.Record(err) }() // also if the handler ends its goroutine
 	}
-	w.settle(c, err)
+	return w.call(c)
 }
 
 // admitted waits for the limiter and asks the breaker.
 func (w *window) admitted(c *call) bool {
 	flow := &w.r.cfg().Flow
 	if l := flow.Limiter; l != nil {
+		w.waits(c)
 		if err := l.Wait(w.handing, len(c.ordinals)); err != nil {
 			if w.handing.Err() == nil {
 				w.r.failed(fmt.Errorf("consumer: Flow.Limiter does not let %d records pass: %w", len(c.ordinals), err))
@@ -188,11 +241,21 @@ func (w *window) admitted(c *call) bool {
 	return true
 }
 
+// waits notes that a call has not begun: how long it waits is not held against the handler.
+func (w *window) waits(c *call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.begun = time.Time{}
+}
+
 // begin notes that the call of the handler begins now, and tells whether it may.
 func (w *window) begin(c *call) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.begun = time.Now()
+	if w.r.cfg().Timing.Watchdog > 0 {
+		signal(w.changed)
+	}
 	return !w.stopped && w.r.lease.ValidAt(c.begun)
 }
 
@@ -245,6 +308,7 @@ func (w *window) quitBy(c *call) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = without(w.calls, c)
+	w.keep(c, 0)
 	w.quit, w.stopped = true, true
 	w.rest()
 	signal(w.changed)
@@ -258,6 +322,7 @@ func (w *window) giveBack(c *call) {
 		w.lanes.Return(o)
 	}
 	c.ordinals = c.ordinals[:0]
+	signal(w.changed) // until when it is held the shift could not tell, while nothing was ready
 	w.mu.Unlock()
 	w.settle(c, nil)
 }
@@ -270,8 +335,8 @@ func (w *window) settle(c *call, err error) {
 	if w.dropped {
 		n = 0 // its pages are given back by others
 	}
-	if c.given && err == nil {
-		err = ErrTimeout
+	if c.given {
+		err = ErrTimeout // whatever it returned
 	}
 	done, failed, why := w.split(n, err)
 	handled := 0

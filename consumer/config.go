@@ -137,7 +137,7 @@ func (c Config) validate() error {
 	if err := c.Timing.Validate(); err != nil {
 		faults = append(faults, fmt.Errorf("consumer: Config.Timing: %w", err))
 	}
-	faults = append(faults, ownFault("Source", c.Source), ownFault("Leases", c.Leases))
+	faults = append(faults, ownFault("Source", c.Source), ownFault("Leases", c.Leases), ownFault("Failure.Letters", c.Failure.Letters))
 	return errors.Join(faults...)
 }
 

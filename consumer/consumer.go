@@ -74,6 +74,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.finish()
+	if err := c.setUp(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
 	for fails := 1; ; fails++ {
 		st, err := c.identify(ctx)
 		if err != nil {
@@ -137,26 +140,48 @@ func (c *Consumer) finish() {
 }
 
 // identify asks which stream has the name now. When ctx ends first, that is an error only if asking had failed before.
-func (c *Consumer) identify(ctx context.Context) (_ Stream, err error) {
+func (c *Consumer) identify(ctx context.Context) (st Stream, err error) {
+	err = c.patiently(ctx, "ask for the stream", func(ctx context.Context) (err error) {
+		st, err = c.cfg.Source.Stream(ctx)
+		return err
+	})
+	if err == nil && ctx.Err() == nil {
+		c.mu.Lock()
+		c.stream = st
+		c.mu.Unlock()
+	}
+	return st, err
+}
+
+// setUp makes or checks the place for letters, if it has a method for that.
+func (c *Consumer) setUp(ctx context.Context) error {
+	letters, ok := c.cfg.Failure.Letters.(interface {
+		Setup(ctx context.Context) error
+	})
+	if !ok {
+		return nil
+	}
+	return c.patiently(ctx, "set up Config.Failure.Letters", letters.Setup)
+}
+
+// patiently tries again for a while what Run cannot begin without. When ctx ends first, that is an error only if an attempt had failed before.
+func (c *Consumer) patiently(ctx context.Context, what string, try func(ctx context.Context) error) (err error) {
 	deadline := time.Now().Add(patience)
 	for fails := 1; ; fails++ {
-		st, failure := c.cfg.Source.Stream(ctx)
+		failure := try(ctx)
 		if ctx.Err() != nil {
-			return st, err
+			return err
 		}
 		if failure == nil {
-			c.mu.Lock()
-			c.stream = st
-			c.mu.Unlock()
-			return st, nil
+			return nil
 		}
-		err = fmt.Errorf("consumer: ask for the stream: %w", failure)
+		err = fmt.Errorf("consumer: %s: %w", what, failure)
 		if errors.Is(err, ErrNoStream) || errors.Is(err, ErrDenied) || time.Now().After(deadline) {
-			return st, err
+			return err
 		}
 		c.failed(Failed{Err: err})
 		if backoff.Wait(ctx, c.cfg.retries().Delay(fails)) != nil {
-			return st, err
+			return err
 		}
 	}
 }
@@ -168,6 +193,9 @@ func (c *Consumer) consume(ctx context.Context, st Stream) (again bool, err erro
 	c.mu.Lock()
 	c.restart, c.ending, c.unstored = end, ctx.Done(), nil
 	c.mu.Unlock()
+	if o := c.cfg.Order; o.By == PerKey && o.Key == nil && !st.KeyOrder {
+		c.log.Warn("the stream keeps no order of keys across its shards: PerKey has each in order inside a shard only", "stream", st.Name)
+	}
 	leases, err := lease.NewCoordinator(c.leases(st))
 	if err != nil {
 		return false, fmt.Errorf("consumer: %w", err)

@@ -55,6 +55,10 @@ func Defer(rs ...Record) *Deferred {
 	}
 	d.w.mu.Lock()
 	defer d.w.mu.Unlock()
+	if d.w.redriving {
+		d.w.kept = true
+		return &Deferred{}
+	}
 	in := d.w.calling(rs[0])
 	for i, o := range d.ordinals {
 		if in == nil || d.w.calling(rs[i]) != in || d.w.deferred[o] != nil || slices.Contains(d.ordinals[:i], o) {
@@ -151,9 +155,10 @@ func (w *window) answered(c *call) {
 	for _, o := range c.ordinals {
 		switch d := w.deferred[o]; {
 		case d == nil:
-		case d.state == unacknowledged:
+		case d.state == unacknowledged && !w.lapsed:
 			w.await(d)
-		case d.state == calledOff:
+		case d.state == unacknowledged, d.state == tooLate, d.state == calledOff:
+			d.state = max(d.state, tooLate)
 			delete(w.deferred, o)
 			w.lanes.Return(o)
 		default:

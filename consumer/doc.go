@@ -1,5 +1,5 @@
 // Package consumer runs a handler on the records of a stream, together with other workers, so that no record is lost and none is handled out of
-// the order of its shard.
+// the order of its shard, or of its key.
 //
 // A [Consumer] takes shards of a [Source] under leases, reads them, hands their records to a [Handler], and stores how far it came. Workers
 // of one name, in one process or in many, share the shards. When a worker dies, the others go on where its last stored position says.
@@ -15,11 +15,11 @@
 //
 //   - Every record is handled at least once. A position is stored only when everything up to it is done; a handler's error, panic or lost lease never
 //     moves it.
-//   - Records of a shard are handled one after the other, in order, by one worker at a time; a shard that came from others by a split or a merge
-//     starts when all of them are done.
+//   - Records of a shard are handled one after the other, in order, by one worker at a time, unless Config.Order says that those of a key are, or none; a shard that
+//     came from others by a split or a merge starts when all of them are done.
 //   - After a clean stop nothing is delivered again. After a crash, what was done since the last stored position is: the strategy in
 //     Config.Checkpoint bounds it.
-//   - A failing record holds its shard and no other, and is tried until it succeeds.
+//   - A failing record holds its shard and no other, or what Config.Order keeps behind it, and is tried until it succeeds, unless Config.Failure says otherwise.
 //   - What is in flight is bounded, in records and in bytes.
 //
 // # What is not

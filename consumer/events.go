@@ -57,7 +57,7 @@ func (c *Consumer) checkpointed(e Checkpointed) { tell(c, c.cfg.Hooks.Checkpoint
 
 func (c *Consumer) retried(e Retried) {
 	c.remember(e.Err)
-	log := c.log.With("shard", e.Shard, "position", e.Position.String(), "attempt", e.Attempt, "wait", e.Wait)
+	log := c.log.With("shard", e.Shard, "position", e.Position.String(), "key", e.Key, "attempt", e.Attempt, "wait", e.Wait)
 	var p *PanicError
 	if errors.As(e.Err, &p) && e.Attempt == 1 {
 		log = log.With("stack", string(p.Stack))

@@ -23,7 +23,7 @@ func texts(all ...string) *memsource.Source {
 	for _, text := range all {
 		key, _, _ := strings.Cut(text, ":")
 		if _, _, err := source.Put(key, []byte(text)); err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 	}
 	return source
@@ -41,18 +41,18 @@ func runUntil(done <-chan struct{}, c *consumer.Consumer) {
 		case <-done:
 			stop()
 		case <-ctx.Done():
-			log.Fatal("not done within a minute")
+			panic("not done within a minute")
 		}
 	}()
 	if err := c.Run(ctx); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 }
 
 func made(cfg consumer.Config) *consumer.Consumer {
 	c, err := consumer.New(cfg)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return c
 }
@@ -99,7 +99,6 @@ func ExampleFailure_skip() {
 	}
 	cfg.Failure = consumer.Failure{
 		MaxAttempts: 3,
-		Backoff:     time.Millisecond,
 		Then:        consumer.Skip,
 	}
 	cfg.Hooks.GivenUp = func(e consumer.GivenUp) {
@@ -127,9 +126,8 @@ func ExampleFailure_deadLetter() {
 		}),
 	}
 	cfg.Failure = consumer.Failure{
-		MaxAttempts: 5,
+		MaxAttempts: 3,
 		MaxAge:      time.Hour,
-		Backoff:     time.Millisecond,
 		Then:        consumer.DeadLetter,
 		Letters:     letters,
 	}
@@ -144,7 +142,7 @@ func ExampleFailure_deadLetter() {
 	}
 	// Output:
 	// anna: tea: done
-	// a letter of anna: "anna: poison", given up for attempts after 5 attempts: [no such item], <nil>
+	// a letter of anna: "anna: poison", given up for attempts after 3 attempts: [no such item], <nil>
 }
 
 // ParkKey sets one key aside: its later records follow the one that failed, the other keys go on, and a redrive has all of them handled in order.

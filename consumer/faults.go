@@ -71,8 +71,19 @@ func (w *window) fail(c *call, os []uint64, why error, unspent bool) {
 	signal(w.changed)
 }
 
-// stray asks again for what could not be had of a record.
-func (w *window) stray(c *call, o uint64) {
+// doubt is about a record of which Config.Filter or Order.Key did not say what it is.
+type doubt struct {
+	err   error // why; nil: they have said it since
+	stray bool  // its key could not be had
+}
+
+// stray tells whether a record keeps clear of the keys: its own could not be had when it was read.
+func (w *window) stray(o uint64) bool {
+	return w.doubts[o].stray
+}
+
+// ask asks again for what could not be had of a record.
+func (w *window) ask(c *call, o uint64) {
 	w.mu.Lock()
 	rec := *w.slot(o).rec
 	w.mu.Unlock()
@@ -81,12 +92,12 @@ func (w *window) stray(c *call, o uint64) {
 	defer w.mu.Unlock()
 	switch {
 	case k.err != nil:
-		w.strays[o] = k.err
+		w.doubts[o] = doubt{k.err, w.stray(o)}
 		w.fail(c, []uint64{o}, k.err, false)
 	case k.passes:
 		c.pages = w.done(o, c.pages)
 	default: // others of its key may have gone before
-		delete(w.strays, o)
+		w.doubts[o] = doubt{stray: w.stray(o)}
 		w.lanes.Return(o)
 	}
 }
@@ -95,21 +106,36 @@ func (w *window) stray(c *call, o uint64) {
 type kind struct {
 	key    string
 	passes bool  // it is not for the handler
-	err    error // neither is known
+	stray  bool  // its key is not known
+	err    error // why that, or whether it passes, is not
 }
 
 // kind asks Config.Filter and Order.Key about a record.
 func (r *runner) kind(rec Record) (k kind) {
-	defer recovered(&k.err)
-	cfg := r.cfg()
-	if cfg.Filter != nil && !cfg.Filter(rec) {
-		return kind{passes: true}
+	k.passes, k.err = r.passes(rec)
+	if k.passes {
+		return k
 	}
-	k.key = rec.Key
-	if cfg.Order.Key != nil {
-		k.key, k.err = cfg.Order.Key(rec)
+	key, err := r.key(rec)
+	if err != nil {
+		k.stray, k.err = true, err
 	}
+	k.key = key
 	return k
+}
+
+func (r *runner) passes(rec Record) (passes bool, err error) {
+	defer recovered(&err)
+	filter := r.cfg().Filter
+	return filter != nil && !filter(rec), nil
+}
+
+func (r *runner) key(rec Record) (key string, err error) {
+	defer recovered(&err)
+	if of := r.cfg().Order.Key; of != nil {
+		return of(rec)
+	}
+	return rec.Key, nil
 }
 
 // ErrUnacknowledged is the failure of a record that [Defer] kept and that was not acknowledged within Failure.AckWithin.

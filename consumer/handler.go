@@ -66,7 +66,7 @@ type each func(ctx context.Context, r Record) error
 func (f each) Handle(ctx context.Context, rs []Record) error {
 	for i := range rs {
 		if i > 0 && ctx.Err() != nil {
-			return &PartialError{Done: i, Err: context.Cause(ctx)}
+			return &PartialError{Done: i, Err: &untriedError{context.Cause(ctx)}}
 		}
 		if err := f.one(ctx, rs[i]); err != nil {
 			return &PartialError{Done: i, Err: err}
@@ -123,8 +123,8 @@ func recovered(err *error) {
 
 var errNilPartial = errors.New("consumer: the handler returned a nil *PartialError as an error: return nil itself")
 
-// settled is how many of n records are done after a handler returned err, how many of those behind them failed – the next one, or all if the
-// handler did not say –, and why.
+// settled is how many of n records are done after a handler returned err, how many of those behind them failed – the next one, none if
+// its turn did not come, or all if the handler did not say –, and why.
 func settled(n int, err error) (done, failed int, why error) {
 	if err == nil {
 		return n, 0, nil
@@ -140,5 +140,17 @@ func settled(n int, err error) (done, failed int, why error) {
 	case partial.Err == nil:
 		return partial.Done, 1, errors.New("consumer: the handler gave a PartialError without a reason")
 	}
+	if err != error(partial) { //nolint:errorlint // what was said around it counts too
+		return partial.Done, 1, err
+	}
+	if _, untried := errors.AsType[*untriedError](partial.Err); untried {
+		return partial.Done, 0, partial.Err
+	}
 	return partial.Done, 1, partial.Err
 }
+
+// untriedError says of the record behind those that are done that its turn did not come.
+type untriedError struct{ why error }
+
+func (e *untriedError) Error() string { return e.why.Error() }
+func (e *untriedError) Unwrap() error { return e.why }

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,14 +14,12 @@ type pauses struct {
 	shards map[string]bool // true: paused; false: resumed while all are paused
 }
 
-// has tells whether a shard is paused.
-func (p *pauses) has(shard string) bool {
+// tell says whether a shard is paused, with the lock held: what it says last is what holds.
+func (p *pauses) tell(shard string, paused *atomic.Bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if is, said := p.shards[shard]; said {
-		return is
-	}
-	return p.all
+	is, said := p.shards[shard]
+	paused.Store(is || p.all && !said)
 }
 
 func (p *pauses) set(paused bool, shards []string) {
@@ -56,7 +55,7 @@ func (c *Consumer) setPaused(paused bool, shards []string) {
 
 // pause looks whether the shard is paused now.
 func (r *runner) pause() {
-	r.paused.Store(r.c.pause.has(r.lease.Shard().ID))
+	r.c.pause.tell(r.lease.Shard().ID, &r.paused)
 	signal(r.resume)
 	if w := r.window.Load(); w != nil {
 		signal(w.changed)

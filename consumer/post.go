@@ -43,7 +43,7 @@ func (w *window) parcels(c *call) []*parcel {
 	var all []*parcel
 	byKey := make(map[string]*parcel)
 	for _, o := range c.letters {
-		key, stray := w.keyOf(o), w.strays[o] != nil
+		key, stray := w.keyOf(o), w.stray(o)
 		p := byKey[key]
 		if p == nil || stray {
 			p = &parcel{key: key, stray: stray}

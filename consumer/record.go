@@ -49,7 +49,7 @@ func (r Record) Clone() Record {
 // Checkpoint asks that the position be written as soon as r and everything before it is done, whatever the strategy. It may be called from the
 // handler or later, from any goroutine; it does nothing on a record that no consumer delivered.
 func (r Record) Checkpoint() {
-	if r.in != nil {
+	if r.in != nil && !r.in.redriving {
 		r.in.r.progress.ask.at(r.Position)
 	}
 }

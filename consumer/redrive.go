@@ -12,11 +12,16 @@ import (
 // time, in the order of their keys, within Flow.Limiter and Failure.Timeout; a record has Redriven set, and an Attempt that goes on from the letter's. What the handler did is removed; a letter that fails again
 // stays, with the failure in its history, and holds up the later ones of its key if the key is parked. With its last letter a key is no longer parked: its next record goes to the handler.
 //
+// [Defer] keeps nothing of a redriven record: a handler that calls it has failed.
+//
 // It may be called while Run runs, in this process or another, and may be interrupted at any time. The letters of keys that are not parked come late, behind records that were handled since.
 func (c *Consumer) Redrive(ctx context.Context, q deadletter.Query) (deadletter.Redriven, error) {
 	store, ok := c.cfg.Failure.Letters.(deadletter.Store)
 	if !ok {
 		return deadletter.Redriven{}, fmt.Errorf("consumer: redrive: Config.Failure.Letters is %T: give the deadletter.Store that has the letters", c.cfg.Failure.Letters)
+	}
+	if err := c.setUp(ctx); err != nil || ctx.Err() != nil {
+		return deadletter.Redriven{}, errors.Join(err, context.Cause(ctx))
 	}
 	if q.Scope == (deadletter.Scope{}) {
 		st, err := c.cfg.Source.Stream(ctx)
@@ -44,7 +49,15 @@ func (c *Consumer) redrive(ctx context.Context, l deadletter.Letter) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrTimeout)
 		defer cancel()
 	}
-	return handle(ctx, c.cfg.Handler, []Record{rec})
+	w := &window{redriving: true}
+	rec.in = w
+	err = handle(ctx, c.cfg.Handler, []Record{rec})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil && w.kept {
+		err = errors.New("consumer: Defer keeps nothing of a redriven record: have the handler do the work before it returns where Record.Redriven is set")
+	}
+	return err
 }
 
 // record is a letter as a record.

@@ -14,6 +14,7 @@ import (
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/consumer/memsource"
+	"github.com/runnelhq/runnel/deadletter"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -73,43 +74,73 @@ func (s flakyStore) Get(ctx context.Context, keys []string) ([]lease.Row, error)
 
 // ledger is what the handlers of all workers did, held against the invariants.
 type ledger struct {
-	t     *testing.T
-	mu    sync.Mutex
-	high  map[string]int    // by key: the last value handled; values count from 1
-	busy  map[string]string // by shard: who handles it
-	epoch map[string]uint64 // by shard: the highest that handled it
+	t       *testing.T
+	ordered bool
+	mu      sync.Mutex
+	high    map[string]int          // by key: the last value handled; values count from 1
+	done    map[string]map[int]bool // by key: the values handled
+	busy    map[string]string       // by shard, or key in a shard: who handles it
+	epoch   map[string]uint64       // by shard: the highest that handled it
 }
 
-func (l *ledger) begin(worker string, r consumer.Record) {
+func newLedger(t *testing.T, ordered bool) *ledger {
+	return &ledger{t: t, ordered: ordered, high: map[string]int{}, done: map[string]map[int]bool{}, busy: map[string]string{}, epoch: map[string]uint64{}}
+}
+
+// held is what nobody else may handle while a call has rs.
+func (l *ledger) held(by consumer.OrderBy, rs []consumer.Record) (held []string) {
+	switch by {
+	case consumer.PerShard:
+		held = append(held, rs[0].Shard)
+	case consumer.PerKey:
+		for _, r := range rs {
+			held = append(held, r.Shard+" "+r.Key)
+		}
+	case consumer.Unordered:
+	}
+	slices.Sort(held)
+	return slices.Compact(held)
+}
+
+func (l *ledger) begin(worker string, by consumer.OrderBy, rs []consumer.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if other := l.busy[r.Shard]; other != "" {
-		l.t.Errorf("%s and %s handle %s at once", other, worker, r.Shard)
+	for _, what := range l.held(by, rs) {
+		if other := l.busy[what]; other != "" {
+			l.t.Errorf("%s and %s handle %s at once", other, worker, what)
+		}
+		l.busy[what] = worker
 	}
-	l.busy[r.Shard] = worker
-	if r.Epoch < l.epoch[r.Shard] {
+	if r := rs[0]; r.Epoch < l.epoch[r.Shard] {
 		l.t.Errorf("%s was handled in epoch %d after %d", r.Shard, r.Epoch, l.epoch[r.Shard])
+	} else {
+		l.epoch[r.Shard] = r.Epoch
 	}
-	l.epoch[r.Shard] = r.Epoch
 }
 
-func (l *ledger) end(shard string) {
+func (l *ledger) end(by consumer.OrderBy, rs []consumer.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.busy[shard] = ""
+	for _, what := range l.held(by, rs) {
+		l.busy[what] = ""
+	}
 }
 
-func (l *ledger) handled(r consumer.Record) error {
-	n, err := strconv.Atoi(string(r.Data))
+func (l *ledger) handled(key string, data []byte) error {
+	n, err := strconv.Atoi(string(data))
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n > l.high[r.Key]+1 {
-		l.t.Errorf("key %s: %d came after %d", r.Key, n, l.high[r.Key])
+	if l.ordered && n > l.high[key]+1 {
+		l.t.Errorf("key %s: %d came after %d", key, n, l.high[key])
 	}
-	l.high[r.Key] = max(l.high[r.Key], n)
+	l.high[key] = max(l.high[key], n)
+	if l.done[key] == nil {
+		l.done[key] = make(map[int]bool)
+	}
+	l.done[key][n] = true
 	return nil
 }
 
@@ -117,18 +148,36 @@ func (l *ledger) has(put map[string]int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, n := range put {
-		if l.high[key] != n {
+		if len(l.done[key]) != n {
 			return false
 		}
 	}
 	return true
 }
 
-// handler is slow now and then, fails now and then, and checks what it is given.
-func (l *ledger) handler(worker string, c *chaos) consumer.Handler {
+// Put takes letters, which are as good as handled, and fails now and then.
+func (s flakySink) Put(_ context.Context, ls []deadletter.Letter) error {
+	for _, letter := range ls {
+		if s.on() && s.n(4) == 0 {
+			return errors.New("no letters today")
+		}
+		if err := s.handled(letter.Key, letter.Payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type flakySink struct {
+	*chaos
+	*ledger
+}
+
+// handler is slow now and then, fails now and then, keeps records now and then, and checks what it is given.
+func (l *ledger) handler(worker string, by consumer.OrderBy, c *chaos) consumer.Handler {
 	return consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error {
-		l.begin(worker, rs[0])
-		defer l.end(rs[0].Shard)
+		l.begin(worker, by, rs)
+		defer l.end(by, slices.Clone(rs))
 		if c.n(3) == 0 {
 			select {
 			case <-time.After(time.Duration(c.n(800)) * time.Millisecond):
@@ -137,39 +186,77 @@ func (l *ledger) handler(worker string, c *chaos) consumer.Handler {
 			}
 		}
 		for i, r := range rs {
-			if err := l.handled(r); err != nil {
+			if c.on() && c.n(10) == 0 {
+				l.keep(c, r.Clone(), consumer.Defer(r))
+				if by != consumer.Unordered && i+1 < len(rs) { // those behind it are not to be handled before it
+					return &consumer.PartialError{Done: i + 1, Err: errors.New("one is kept")}
+				}
+				continue
+			}
+			if err := l.handled(r.Key, r.Data); err != nil {
 				return err
 			}
 			r.Checkpoint()
 			if c.on() && c.n(15) == 0 {
-				return &consumer.PartialError{Done: i, Err: errors.New("no")}
+				return []error{&consumer.PartialError{Done: i, Err: errors.New("no")}, errors.New("no"), consumer.Permanent(&consumer.PartialError{Done: i, Err: errors.New("no")})}[c.n(3)]
 			}
 		}
 		return nil
 	})
 }
 
-// Workers come and go, the stream is split and merged, the store and the source fail in every way at once: no record is lost, no key is out of order,
-// no shard is handled twice at once, and nothing stays counted.
+// keep acknowledges a record later, if at all.
+func (l *ledger) keep(c *chaos, r consumer.Record, d *consumer.Deferred) {
+	after, what := time.Duration(c.n(3000))*time.Millisecond, c.n(5)
+	go func() {
+		select {
+		case <-time.After(after):
+		case <-d.Flush():
+		}
+		switch what {
+		case 0:
+		case 1:
+			_ = d.Fail(errors.New("no"))
+		default:
+			if err := l.handled(r.Key, r.Data); err != nil {
+				l.t.Error(err)
+			}
+			_ = d.Done()
+		}
+	}()
+}
+
+// Workers of all orders and with all that they may do about failures come and go, the stream is split and merged, the stores and the source fail in every way at once: no record is lost, no key is
+// out of order, no shard and no key is handled twice at once, and nothing stays counted.
 func TestStress(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inWorld(t, &memsource.Config{Shards: 3, PageRecords: 7}, func(t *testing.T, w *world) {
 				c := &chaos{rand: rand.New(rand.NewPCG(seed, 1))}
-				l := &ledger{t: t, high: map[string]int{}, busy: map[string]string{}, epoch: map[string]uint64{}}
+				l := newLedger(t, seed%4 != 3)
 				var crew []*running
 				var budgets []*consumer.Budget
 				hire := func() {
 					name := fmt.Sprint("w", len(crew))
 					budget := consumer.NewBudget(20_000)
 					budgets = append(budgets, budget)
+					order := consumer.Order{By: consumer.Unordered}
+					if l.ordered {
+						order.By = []consumer.OrderBy{consumer.PerShard, consumer.PerKey, consumer.PerKey}[c.n(3)]
+					}
+					if order.By != consumer.PerShard {
+						order.Workers, order.ShardWorkers = c.n(4), c.n(3)
+					}
 					crew = append(crew, w.start(consumer.Config{
-						Name: "app", Worker: name, Source: w.source, Leases: flakyStore{w.store, c}, Handler: l.handler(name, c),
+						Name: "app", Worker: name, Source: w.source, Leases: flakyStore{w.store, c}, Handler: l.handler(name, order.By, c), Order: order,
 						Checkpoint: []checkpoint.Strategy{checkpoint.EveryRecord{}, checkpoint.EveryN(5), checkpoint.Every(2 * time.Second), checkpoint.Manual{}}[c.n(4)],
-						Batch:      consumer.Batch{Size: 1 + c.n(6)},
+						Batch:      consumer.Batch{Size: 1 + c.n(6), Wait: time.Duration(c.n(2)*c.n(1000)) * time.Millisecond, Bytes: int64(c.n(2) * c.n(10))},
 						Stop:       consumer.Stop{Drain: 3 * time.Second, Grace: 2 * time.Second},
-						Failure:    consumer.Failure{MaxBackoff: time.Second},
-						Flow:       consumer.Flow{Budget: budget, Records: 1 + c.n(20)},
+						Failure: consumer.Failure{
+							MaxBackoff: time.Second, MaxAttempts: c.n(3), Split: consumer.Split(c.n(3)), Timeout: time.Duration(c.n(2)*c.n(1000)) * time.Millisecond,
+							AckWithin: 2 * time.Second, Then: []consumer.Then{consumer.Block, consumer.DeadLetter}[c.n(2)], Letters: flakySink{c, l},
+						},
+						Flow: consumer.Flow{Budget: budget, Records: 1 + c.n(20)},
 					}))
 				}
 				hire()

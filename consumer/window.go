@@ -35,17 +35,19 @@ type window struct {
 	over     bool    // and everything is done
 	stopped  bool    // nothing more is handed out
 	quit     bool    // the handler, or a hook, ended its goroutine
+	lapsed   bool    // acknowledgements are not waited for any longer
 	dropped  bool    // nothing more is settled
 	cleared  bool    // the pages were given back
 	last     place   // how far the shard was done then
 	quiet    chan struct{}
 	calls    []*call   // under way
-	bytes    int64     // of the batch that is being taken
+	bytes    int64     // of the batch that was taken last
+	full     bool      // more of them were ready than fit: what is left need not wait
 	readyAt  time.Time // when the records that are ready began to be
 	hold     time.Time // nothing is handed out before
 
 	failing  map[uint64]*failed
-	strays   map[uint64]error     // records without a key
+	doubts   map[uint64]doubt     // records that did not come with all that is to be known
 	deferred map[uint64]*Deferred // records that wait to be acknowledged
 	awaited  []*Deferred          // with a deadline, in its order
 	parked   map[string]struct{}
@@ -54,6 +56,9 @@ type window struct {
 	toldFull uint64 // the record of which was told that it holds up the reading, and 1
 
 	berth berth // the pool's
+
+	redriving bool // it stands for a call of a redrive, which keeps nothing
+	kept      bool // and its handler called Defer
 }
 
 // slot is one record.
@@ -179,21 +184,23 @@ func (w *window) put(h *held, rec *Record, k kind) bool {
 		w.grow()
 	}
 	o := w.top()
-	if k.passes || w.restored.has(o, rec.Position) {
+	if w.restored.has(o, rec.Position) || k.passes { // also one that passes may show that the first record is another
 		w.slot(o).position = rec.Position
 		w.lanes.Pass()
 		return false
 	}
 	switch {
-	case k.err != nil:
+	case k.stray:
 		w.lanes.AddAlone()
-		note(&w.strays, o, k.err)
 	case w.r.cfg().Order.By == PerKey:
 		w.lanes.Add(k.key)
 	case w.r.cfg().Order.By == Unordered:
 		w.lanes.AddAlone()
 	default:
 		w.lanes.Add("")
+	}
+	if k.err != nil {
+		note(&w.doubts, o, doubt{k.err, k.stray})
 	}
 	h.left++
 	rec.ordinal = o
@@ -233,9 +240,9 @@ func (w *window) done(o uint64, settled []Page) []Page {
 	s.position = s.rec.Position
 	s.rec = nil
 	w.lanes.Done(o)
-	if len(w.failing) > 0 || len(w.strays) > 0 {
+	if len(w.failing) > 0 || len(w.doubts) > 0 {
 		delete(w.failing, o)
-		delete(w.strays, o)
+		delete(w.doubts, o)
 	}
 	if s.page.left--; s.page.left == 0 {
 		settled = append(settled, s.page.page)
@@ -367,7 +374,7 @@ func (w *window) stuckSince(o uint64) (since time.Time, stuck bool) {
 
 // keyOf is by which key a record that is not done is ordered.
 func (w *window) keyOf(o uint64) string {
-	if w.r.cfg().Order.By == PerKey && w.strays[o] == nil {
+	if w.r.cfg().Order.By == PerKey && !w.stray(o) {
 		return w.lanes.Key(o)
 	}
 	return w.slot(o).rec.Key
@@ -390,13 +397,16 @@ func (w *window) rest() {
 	}
 }
 
-// drop waits for no acknowledgement any longer: what comes from here on comes late.
+// drop waits for no acknowledgement any longer: what comes from here on comes late. What a call keeps that is under way is dropped when it returns, for else it would count as done.
 func (w *window) drop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for o, d := range w.deferred {
+	w.lapsed = true
+	for _, d := range w.awaited {
 		d.state = tooLate
-		delete(w.deferred, o)
+		for _, o := range d.ordinals {
+			delete(w.deferred, o)
+		}
 	}
 	w.awaited = nil
 	w.rest()
@@ -452,7 +462,9 @@ func (w *window) lasts(now time.Time) (d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.calls {
-		d = max(d, now.Sub(c.begun))
+		if !c.begun.IsZero() {
+			d = max(d, now.Sub(c.begun))
+		}
 	}
 	return d
 }

@@ -245,3 +245,14 @@ type setupStore struct {
 }
 
 func (s setupStore) Setup(context.Context) error { return s.setup() }
+
+// countedStore counts what is written.
+type countedStore struct {
+	lease.Store
+	puts atomic.Int64
+}
+
+func (s *countedStore) Put(ctx context.Context, rows []lease.Row) []error {
+	s.puts.Add(1)
+	return s.Store.Put(ctx, rows)
+}

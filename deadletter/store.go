@@ -40,7 +40,8 @@ type Store interface {
 	// Claim takes the key of a claim for the time d, or prolongs it for the same token; d of 0 gives it back. It fails with [ErrClaimed] while another token has it, by the store's clock.
 	Claim(ctx context.Context, c Claim, d time.Duration) error
 	// Settle ends a redrive of a letter: it is removed, and with the last letter of a parked key the parking, in the same step; or, with a failure, it stays, and the failure is
-	// added to its history. It fails with [ErrNotClaimed] unless the claim is held, and with [ErrNoLetter] if there is no such letter of that key.
+	// added to its history, in which one that equals the last may be left out: it is taken for this call repeated. It fails with [ErrNotClaimed] unless the claim is held, and with
+	// [ErrNoLetter] if there is no such letter of that key.
 	Settle(ctx context.Context, c Claim, id string, failed *Failure) error
 }
 

@@ -177,6 +177,7 @@ func (job task) handler(s stream) consumer.Handler {
 			return err
 		}
 		if slices.Contains(job.Poison, d.item()) {
+			r.Checkpoint() // so that a position that goes before its letter is stored before it too
 			return errors.Join(errPoison, say(line{Worker: job.Worker, Refusal: &d}))
 		}
 		if job.Downstream != "" {

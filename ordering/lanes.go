@@ -376,10 +376,19 @@ func (l *Lanes) Unfinished() int { return l.Len() - l.above }
 
 // Key is that of a record of [Lanes.Add] that is not done.
 func (l *Lanes) Key(o uint64) string {
+	return l.lanes[l.undone(o).lane].key
+}
+
+func (l *Lanes) undone(o uint64) *entry {
 	if o < l.low || o >= l.high || l.at(o).state == done {
 		panic(fmt.Sprintf("ordering: record %d is done, or was never added", o))
 	}
-	return l.lanes[l.at(o).lane].key
+	return l.at(o)
+}
+
+// Lane is a number that the records of one lane have in common, and that no other lane has meanwhile, of a record that is not done.
+func (l *Lanes) Lane(o uint64) int {
+	return int(l.undone(o).lane)
 }
 
 // Above gives what is done above the watermark, rising and counted from the watermark: 1 is the record behind it.

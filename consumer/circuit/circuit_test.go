@@ -150,6 +150,37 @@ func TestAProbeGivenUpNeitherClosesNorKeepsItsPermit(t *testing.T) {
 	}
 }
 
+func TestProbesAreCountedAnewInEachState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := halfOpen(t, circuitbreaker.NewBuilder[any]().WithSuccessThreshold(2))
+		granted(t, b)
+		granted(t, b)
+		b.Record(errGone) // opens the breaker with a probe on its way
+		b.Record(nil)
+		pause(delay)
+		granted(t, b)
+		open(t, b, true)
+		b.Record(nil)
+		open(t, b, false) // no probe is on its way
+	})
+}
+
+func TestCallsOfAClosedBreakerThatEndLateHideNoLaterProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := circuit.New(circuitbreaker.NewBuilder[any]().WithSuccessThreshold(5).WithDelay(delay).Build())
+		for range 3 {
+			granted(t, b)
+		}
+		b.Record(errGone)
+		pause(delay)
+		granted(t, b)
+		b.Record(nil) // each of the two that were granted before the breaker opened, or the probe
+		b.Record(nil)
+		granted(t, b)
+		open(t, b, true)
+	})
+}
+
 func TestListenersMayCallTheBreaker(t *testing.T) {
 	var b consumer.Breaker
 	heard := 0

@@ -160,6 +160,37 @@ func TestAnEndedContextPaysNothing(t *testing.T) {
 	}
 }
 
+// TestABurstThatIsMadeSmallerMeanwhilePaysNothing tries until the burst changes between two of the portions of one batch.
+func TestABurstThatIsMadeSmallerMeanwhilePaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 1000 {
+			bucket := rate.NewLimiter(10, 10)
+			ctx, end := context.WithTimeout(t.Context(), time.Hour)
+			begin, changed := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(changed)
+				<-begin
+				bucket.SetBurst(9)
+			}()
+			close(begin)
+			err := ratelimit.Records(bucket).Wait(ctx, 200_000)
+			<-changed
+			end()
+			if err == nil {
+				t.Fatal("a batch that takes five hours was let through in one")
+			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				continue // it changed before the first portion, or after the last
+			}
+			if left := bucket.Tokens(); left < 0 {
+				t.Errorf("the bucket holds %v, want what it held", left)
+			}
+			return
+		}
+		t.Error("the burst never changed between two portions")
+	})
+}
+
 func TestInfLetsEverythingThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

@@ -141,6 +141,32 @@ func parking(park func(*memletters.Store, context.Context, []deadletter.Letter, 
 	}
 }
 
+// parkingEmpty lists keys as parked that have no letter, if Park of a letter that is elsewhere is such.
+func parkingEmpty(such func(deadletter.Letter) bool) func(*memletters.Store) deadletter.Store {
+	return func(s *memletters.Store) deadletter.Store {
+		var empty []deadletter.Parking
+		return &faulty{
+			Store: s,
+			park: func(ctx context.Context, ls []deadletter.Letter, open bool) error {
+				err := s.Park(ctx, ls, open)
+				if err == nil && !isParked(s, ls[0]) && such(ls[0]) {
+					empty = append(empty, deadletter.Parking{Scope: ls[0].Scope, Key: ls[0].Key})
+				}
+				return err
+			},
+			parked: func(context.Context, deadletter.Scope) iter.Seq2[deadletter.Parking, error] {
+				return func(yield func(deadletter.Parking, error) bool) {
+					for _, p := range empty {
+						if !yield(p, nil) {
+							return
+						}
+					}
+				}
+			},
+		}
+	}
+}
+
 // listing changes parkings on their way out; it leaves the listing at false.
 func listing(change func(p *deadletter.Parking, n int) bool) func(*memletters.Store) deadletter.Store {
 	return func(s *memletters.Store) deadletter.Store {

@@ -192,23 +192,13 @@ var brokenParkers = []broken{
 		}
 		return errors.Join(errs...)
 	})},
-	{"parks without letters", []string{"a letter that is stored under another key parks nothing"}, func(s *memletters.Store) deadletter.Store {
-		var empty []deadletter.Parking
-		f := parking(func(s *memletters.Store, ctx context.Context, ls []deadletter.Letter, open bool) error {
-			err := s.Park(ctx, ls, open)
-			if err == nil && !isParked(s, ls[0]) {
-				empty = append(empty, deadletter.Parking{Scope: ls[0].Scope, Key: ls[0].Key})
-			}
-			return err
-		})(s).(*faulty)
-		f.parked = func(context.Context, deadletter.Scope) iter.Seq2[deadletter.Parking, error] {
-			return func(yield func(deadletter.Parking, error) bool) {
-				for _, p := range empty {
-					if !yield(p, nil) {
-						return
-					}
-				}
-			}
+	{"parks without letters", []string{"a letter that is stored under another key parks nothing"}, parkingEmpty(func(deadletter.Letter) bool { return true })},
+	{"takes a claim for a letter", []string{"a letter that is stored under another key parks no claimed key"}, func(s *memletters.Store) deadletter.Store {
+		claimed := map[string]bool{}
+		f := parkingEmpty(func(l deadletter.Letter) bool { return claimed[l.Key] })(s).(*faulty)
+		f.claim = func(ctx context.Context, c deadletter.Claim, d time.Duration) error {
+			claimed[c.Key] = d > 0
+			return s.Claim(ctx, c, d)
 		}
 		return f
 	}},
@@ -369,19 +359,16 @@ var brokenRacers = []broken{
 			return s.Put(ctx, ls)
 		}}
 	}},
-	{"reads from a copy that lags", []string{"what callers see at once has an order"}, func(s *memletters.Store) deadletter.Store {
+	{"reads a letter as it was when it was first read", []string{"what callers see at once has an order"}, func(s *memletters.Store) deadletter.Store {
 		var mu sync.Mutex
-		var n int
 		old := map[string]deadletter.Letter{}
 		return reading(func(l *deadletter.Letter, _ int) {
 			mu.Lock()
 			defer mu.Unlock()
-			if n++; n%3 == 0 {
+			if _, there := old[l.ID()]; !there {
 				old[l.ID()] = *l
 			}
-			if before, there := old[l.ID()]; there {
-				*l = before
-			}
+			*l = old[l.ID()]
 		})(s)
 	}},
 	{"refuses at random", []string{"what callers see at once has an order"}, func(s *memletters.Store) deadletter.Store {

@@ -127,7 +127,7 @@ func (s *scene) act(o *operation, c deadletter.Claim) (err error) {
 	case "settle":
 		err = s.store.Settle(ctx, c, l.ID(), nil)
 	case "fail":
-		err = s.store.Settle(ctx, c, l.ID(), &deadletter.Failure{Worker: "w"})
+		err = s.store.Settle(ctx, c, l.ID(), &deadletter.Failure{At: time.Unix(o.call, 0), Worker: "w"}) // each is another: the last one again may be its call repeated
 	case "read":
 		o.saw, err = s.failures(ctx, l)
 	case "parked":

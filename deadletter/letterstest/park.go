@@ -97,6 +97,22 @@ func parkElsewhere(s *scene) {
 	s.refused(s.letter("new", 2))
 }
 
+// parkElsewhereClaimed is parkElsewhere while a redrive has the key, so that a store knows of the key without any letter of it.
+func parkElsewhereClaimed(s *scene) {
+	l := s.letter("old", 1)
+	s.put(l)
+	moved := l
+	moved.Key = "new"
+	c := s.claimed("new", aLongClaim)
+	s.park(moved)
+	s.parking()
+	s.refused(s.letter("new", 2))
+	s.take(c, 0)
+	s.parking()
+	s.holds("new")
+	s.holds("old", l)
+}
+
 func settleUnparks(s *scene) {
 	c := s.claimed("key", aLongClaim)
 	for range 3 {

@@ -47,6 +47,7 @@ var promises = []promise{
 	{"a key that is not parked takes no followers", parkRefuses},
 	{"letters of several keys are not parked in one call", parkMixed},
 	{"a letter that is stored under another key parks nothing", parkElsewhere},
+	{"a letter that is stored under another key parks no claimed key", parkElsewhereClaimed},
 	{"the last letter takes the parking with it", settleUnparks},
 	{"a failure is added to the history", failuresAreKept},
 	{"what is not there cannot be settled", settleMissing},

@@ -272,16 +272,3 @@ func TestAClaimNeedsAToken(t *testing.T) {
 		t.Errorf("%v; want ErrNotClaimed", err)
 	}
 }
-
-// A letter that is stored under another key cannot park this one, of which nothing would be settled ever.
-func TestAClaimedKeyWithoutLettersIsNotParked(t *testing.T) {
-	s, _ := newStore(t, newFile(t))
-	must(t, s.Put(t.Context(), one("b", 1)))
-	must(t, s.Claim(t.Context(), claimOf("a"), time.Minute))
-	moved := letter("b", 1)
-	moved.Key = "a"
-	must(t, s.Park(t.Context(), []deadletter.Letter{moved}, true))
-	if got := parked(t, s); len(got) > 0 {
-		t.Errorf("parked %v; want none", got)
-	}
-}

@@ -19,14 +19,14 @@ var scope = deadletter.Scope{App: app, Stream: "one"}
 // ask has do called when a request arrives, and gives its answer, or why there is none.
 func (b box) ask(ctx context.Context, do func() error) error {
 	w := b.p.w
-	s, t := w.weather, (link{b.p}).travel()
+	s, t := w.weather, link(b).travel()
 	ctx, cancel := b.p.Limit(ctx, w.timing.Request, context.DeadlineExceeded)
 	defer cancel()
 	done := false
 	var err error
 	answer := func() {
 		w.after(t.back, func() {
-			done = !(link{b.p}).cut()
+			done = !link(b).cut()
 			b.p.schedule()
 		})
 	}

@@ -69,7 +69,7 @@ func logLines(t *testing.T) []string {
 	level := regexp.MustCompile(`^(Debug|Info|Warn|Error)(Context)?$`)
 	logger := regexp.MustCompile(`(?i)log(ger)?$`)
 	lines := map[string]bool{}
-	for _, dir := range []string{"consumer", "lease", "checkpoint", "internal"} {
+	for _, dir := range []string{"consumer", "lease", "deadletter", "ordering", "checkpoint", "internal"} {
 		for _, f := range parsed(t, dir) {
 			ast.Inspect(f, func(n ast.Node) bool {
 				call, ok := n.(*ast.CallExpr)
@@ -186,7 +186,7 @@ func TestEveryFieldOfARowIsExplained(t *testing.T) {
 func TestEveryErrorIsExplained(t *testing.T) {
 	exported := regexp.MustCompile(`^Err[A-Z]`)
 	text := section(t, "## What Run returns")
-	for _, dir := range []string{"consumer", "lease"} {
+	for _, dir := range []string{"consumer", "lease", "deadletter"} {
 		for _, f := range parsed(t, dir) {
 			if f.Name.Name != dir {
 				continue

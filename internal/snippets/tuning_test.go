@@ -15,9 +15,10 @@ var tuning = filepath.Join("docs", "tuning.md")
 // comment gives.
 func TestEveryFieldIsExplained(t *testing.T) {
 	structs := []struct{ dir, name string }{
-		{"consumer", "Config"}, {"consumer", "Batch"}, {"consumer", "Failure"}, {"consumer", "Flow"}, {"consumer", "Stop"}, {"consumer", "Balance"}, {"lease", "Timing"},
+		{"consumer", "Config"}, {"consumer", "Order"}, {"consumer", "Batch"}, {"consumer", "Failure"}, {"consumer", "Flow"}, {"consumer", "Stop"}, {"consumer", "Balance"}, {"lease", "Timing"},
 		{"consumer/kinesissource", "Config"}, {"consumer/ddbsource", "Config"}, {"consumer/filesource", "Config"},
 		{"lease/ddblease", "Config"}, {"lease/sqllease", "Config"}, {"lease/redislease", "Config"},
+		{"deadletter/sqlletters", "Config"}, {"deadletter/redisletters", "Config"}, {"deadletter", "RedriveOptions"},
 	}
 	sections := strings.Split(read(t, tuning), "\n## ")
 	for _, s := range structs {
@@ -47,7 +48,7 @@ func TestEveryFieldIsExplained(t *testing.T) {
 		}
 	}
 	// A new struct that configures something must not be forgotten.
-	for _, dir := range []string{"consumer", "lease"} {
+	for _, dir := range []string{"consumer", "lease", "deadletter"} {
 		for _, file := range files(t, dir, ".go") {
 			if at := filepath.Dir(file); strings.Contains(read(t, file), "\ntype Config struct") && !slices.ContainsFunc(structs, func(s struct{ dir, name string }) bool { return filepath.FromSlash(s.dir) == at }) {
 				if at != "lease" && at != filepath.Join("consumer", "memsource") { // used through consumer.Config; for tests
