@@ -65,7 +65,7 @@ func (c *Consumer) retried(e Retried) {
 	if e.Exhausted != "" {
 		log = log.With("exhausted", e.Exhausted)
 	}
-	log.Warn("handler failed, its shard waits", "error", e.Err)
+	log.Warn("handler failed, its records wait", "error", e.Err)
 	tell(c, c.cfg.Hooks.Retried, e)
 }
 

@@ -116,7 +116,7 @@ func (w *window) posted(c *call, p *parcel, err error) {
 		until := int64(time.Since(w.begun) + w.r.cfg().Failure.policy().Backoff.Delay(w.unsent+1))
 		w.unsent = min(w.unsent+1, 30)
 		for _, o := range p.ordinals {
-			w.lanes.Back(o, until, len(p.ordinals))
+			w.lanes.Back(o, until, (len(p.ordinals)+1)/2) // they may be more than the store takes at once
 		}
 		signal(w.changed)
 		c.told = append(c.told, func() {

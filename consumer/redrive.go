@@ -51,7 +51,7 @@ func (c *Consumer) redrive(ctx context.Context, l deadletter.Letter) error {
 	}
 	w := &window{redriving: true}
 	rec.in = w
-	err = handle(ctx, c.cfg.Handler, []Record{rec})
+	_, _, err = settled(1, handle(ctx, c.cfg.Handler, []Record{rec}))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil && w.kept {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/deadletter"
 	"github.com/runnelhq/runnel/deadletter/memletters"
 )
 
@@ -88,6 +89,59 @@ func TestARecordThatIsTooOldIsPassedByNoneOfItsKey(t *testing.T) {
 		c.clean()
 		if got := payloads(w.letters(store)); !slices.Equal(got, numbers(1, 4)) || !slices.Equal(w.values(), []string{"0"}) {
 			t.Errorf("the letters are %v, and the handler got %v", got, w.values())
+		}
+	})
+}
+
+// narrow is a store that takes no more than so many letters at once.
+type narrow struct {
+	*memletters.Store
+	most int
+}
+
+func (n narrow) Park(ctx context.Context, ls []deadletter.Letter, open bool) error {
+	if len(ls) > n.most {
+		return errNo
+	}
+	return n.Store.Park(ctx, ls, open)
+}
+
+// A parked key's records come in batches as large as the handler's, which a store may be unable to take in the time it has.
+func TestLettersThatAreTooManyAtOnceAreStoredInParts(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		store := narrow{memletters.New(), 10}
+		cfg := w.config()
+		cfg.Order.By = consumer.PerKey
+		cfg.Batch.Size = 100
+		cfg.Failure = consumer.Failure{MaxAttempts: 1, Split: consumer.Bisect, Then: consumer.ParkKey, Letters: store}
+		cfg.Handler = consumer.HandlerFunc(func(context.Context, []consumer.Record) error { return errNo })
+		w.put(0, 100)
+		c := w.start(cfg)
+		w.until("all letters", func() bool { return len(w.letters(store)) == 100 })
+		c.clean()
+		if got := payloads(w.letters(store)); !slices.Equal(got, numbers(0, 100)) {
+			t.Errorf("the letters are %v", got)
+		}
+	})
+}
+
+// What a redrive adds to a letter's history is the handler's error, as in the letter itself, and nothing of how it is passed on.
+func TestTheHistoryOfALetterHasTheHandlersError(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		store := memletters.New()
+		cfg := w.config()
+		cfg.Failure = consumer.Failure{MaxAttempts: 1, Then: consumer.DeadLetter, Letters: store}
+		cfg.Handler = consumer.Each(func(context.Context, consumer.Record) error { return errNo })
+		w.put(0, 1)
+		c := w.start(cfg)
+		w.until("the letter", func() bool { return len(w.letters(store)) == 1 })
+		if _, err := c.Redrive(t.Context(), deadletter.Query{}); err != nil {
+			t.Fatal(err)
+		}
+		c.clean()
+		l := w.letters(store)[0]
+		if len(l.History) != 1 || !slices.Equal(l.History[0].Errors, l.Errors) {
+			t.Errorf("the letter has %q, its history %+v", l.Errors, l.History)
 		}
 	})
 }
