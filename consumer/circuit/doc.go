@@ -5,7 +5,7 @@
 //		WithFailureThreshold(5).
 //		WithDelay(30 * time.Second).
 //		Build()
-//	consumer.Config{Breaker: circuit.New(breaker)}
+//	consumer.Flow{Breaker: circuit.New(breaker)}
 //
 // Which errors count is said to the breaker, by HandleErrors, HandleErrorTypes or HandleIf; without them every error does. One breaker may serve several consumers, and the calls that others make through
 // failsafe-go.
