@@ -43,7 +43,7 @@ type Split int
 
 const (
 	// FromFailed goes by [PartialError]: what it says is done is done, the record that failed is tried again by itself, and those behind it have not failed. After any other
-	// error all records of the call have failed, and are tried again together. The default.
+	// error all records of the call have failed, are tried again together, and spend their attempts together: with MaxAttempts one that is bad has all of them given up. The default.
 	FromFailed Split = iota
 	// Whole tries all records of the call again together, whatever the error says.
 	Whole
