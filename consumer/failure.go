@@ -32,7 +32,7 @@ type Failure struct {
 	Split Split
 	// Then is what becomes of a record that is given up. Default [Block].
 	Then Then
-	// Letters is where [DeadLetter] and [ParkKey] put records: any [deadletter.Sink], and for ParkKey a [deadletter.Store]. Default none.
+	// Letters is where [DeadLetter] and [ParkKey] put records: any [deadletter.Sink], and for ParkKey a [deadletter.Store]. Its method Setup(ctx) error, if it has one, is called when Run begins. Default none.
 	Letters deadletter.Sink
 	// OnTrimmed is what to do when records, or a whole shard, are gone before they were read. Default [StayAtGap]. [Hooks.Gap] is called in any case.
 	OnTrimmed OnTrimmed
