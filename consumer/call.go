@@ -221,7 +221,7 @@ func (w *window) admitted(c *call) bool {
 	flow := &w.r.cfg().Flow
 	if l := flow.Limiter; l != nil {
 		w.waits(c)
-		if err := l.Wait(w.handing, len(c.ordinals)); err != nil {
+		if err := contained("Flow.Limiter", func() error { return l.Wait(w.handing, len(c.ordinals)) }); err != nil {
 			if w.handing.Err() == nil {
 				w.r.failed(fmt.Errorf("consumer: Flow.Limiter does not let %d records pass: %w", len(c.ordinals), err))
 				w.holdFor(time.Second)

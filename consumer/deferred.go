@@ -39,6 +39,7 @@ const (
 
 // Defer keeps records of a handler's call beyond its return, with what is kept in order behind them, until Done or Fail is called, from any goroutine: for handlers that hand their work on. It is called
 // before the handler returns, with records of that call; what a handler did not keep is done when it returns nil. If the call fails at or before one of them, none is kept. Data and Raw stay valid until then.
+// The call's context may end when the handler returns, and with Failure.Timeout it does: work that goes on needs another.
 //
 // A record that is not acknowledged within Failure.AckWithin counts as failed.
 func Defer(rs ...Record) *Deferred {
@@ -90,10 +91,11 @@ func (d *Deferred) Flush() <-chan struct{} {
 	return d.w.flush
 }
 
-// Done says that the records are done. The error matches [ErrAcknowledged], [ErrLate] or [ErrNotKept], and names the shard.
+// Done says that the records are done. The error matches [ErrAcknowledged] or [ErrLate], and then names the shard and is told to Hooks.Error; or [ErrNotKept], which only the
+// caller hears of.
 func (d *Deferred) Done() error { return d.acknowledge(nil, acknowledged) }
 
-// Fail says that the records failed, together: what follows is what follows a handler's error. It answers as Done does.
+// Fail says that the records failed, together: what follows is what follows a handler's error, also if err is nil. It answers as Done does.
 func (d *Deferred) Fail(err error) error {
 	if err == nil {
 		err = errors.New("consumer: Fail was called without a reason")

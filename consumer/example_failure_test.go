@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log"
 	"strings"
 	"time"
 
@@ -134,7 +133,8 @@ func ExampleFailure_deadLetter() {
 	runUntil(done, made(cfg))
 	stream, err := cfg.Source.Stream(context.Background())
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	scope := deadletter.Scope{App: "shop", Stream: stream.Incarnation}
 	for l, err := range letters.Read(context.Background(), deadletter.Query{Scope: scope}) {

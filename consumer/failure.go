@@ -32,7 +32,7 @@ type Failure struct {
 	Split Split
 	// Then is what becomes of a record that is given up. Default [Block].
 	Then Then
-	// Letters is where [DeadLetter] and [ParkKey] put records: any [deadletter.Sink], and for ParkKey a [deadletter.Store]. Default none.
+	// Letters is where [DeadLetter] and [ParkKey] put records: any [deadletter.Sink], and for ParkKey a [deadletter.Store]. Its method Setup(ctx) error, if it has one, is called when Run begins. Default none.
 	Letters deadletter.Sink
 	// OnTrimmed is what to do when records, or a whole shard, are gone before they were read. Default [StayAtGap]. [Hooks.Gap] is called in any case.
 	OnTrimmed OnTrimmed
@@ -43,7 +43,7 @@ type Split int
 
 const (
 	// FromFailed goes by [PartialError]: what it says is done is done, the record that failed is tried again by itself, and those behind it have not failed. After any other
-	// error all records of the call have failed, and are tried again together. The default.
+	// error all records of the call have failed, are tried again together, and spend their attempts together: with MaxAttempts one that is bad has all of them given up. The default.
 	FromFailed Split = iota
 	// Whole tries all records of the call again together, whatever the error says.
 	Whole

@@ -10,11 +10,11 @@ import (
 	"github.com/runnelhq/runnel/checkpoint"
 )
 
-// Handler processes records. It is called from many goroutines: never twice at once for one shard or, with [PerKey], for one key. The slice is lent until Handle returns; what
+// Handler processes records. It is called from many goroutines: never twice at once for one shard, or with [PerKey] for one key. The slice is lent until Handle returns; what
 // [PartialError] counts is the order in which it came.
 //
 // A nil error says that all records are done. A [*PartialError] says how far it got; any other error says that nothing is done. What is
-// not done is delivered again, with back-off and, unless [Failure] says otherwise, for ever; what [Order] keeps behind it waits.
+// not done is delivered again, with back-off, for ever unless [Config].Failure ends that; what [Config].Order keeps behind it waits.
 //
 // ctx has the values of the context given to Run, and not its cancellation: it ends, with a cause, when the shard is lost, or
 // when the time for the drain is over. A handler that returns when ctx ends loses nothing: what it did not finish is delivered again.
@@ -95,7 +95,7 @@ func (e *DecodeError) Error() string {
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 // JSON is a handler of one record at a time whose data is the JSON text of a T. Data that is none is a [*DecodeError], and handled as any
-// failure: the record is retried, and given up if [Failure] says so.
+// failure: the record is retried, for ever unless Config.Failure ends that.
 func JSON[T any](f func(ctx context.Context, v T, r Record) error) Handler {
 	if f == nil {
 		return each(nil)

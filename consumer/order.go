@@ -21,7 +21,8 @@ type OrderBy int
 const (
 	// PerShard hands out one record or batch of a shard after the other. A record that fails holds up its shard. The default.
 	PerShard OrderBy = iota
-	// PerKey keeps the records of one key in order, and different keys go on side by side. A record that fails holds up its key.
+	// PerKey keeps the records of one key in order, and different keys go on side by side. A record that fails holds up its key. The key "" is one as any other: records of a source without keys all wait
+	// for each other.
 	PerKey
 	// Unordered keeps nothing in order: for handlers whose effects do not depend on it. A record that fails holds up no other.
 	Unordered

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/runnelhq/runnel/deadletter"
@@ -81,10 +82,22 @@ func (w *window) send(p *parcel) error {
 	}
 	ctx, cancel := context.WithTimeout(w.handling, letterTime)
 	defer cancel()
-	if store := cfg.parks(); store != nil && !p.stray {
-		return store.Park(ctx, ls, p.open)
-	}
-	return cfg.Letters.Put(ctx, ls)
+	return contained("Failure.Letters", func() error {
+		if store := cfg.parks(); store != nil && !p.stray {
+			return store.Park(ctx, ls, p.open)
+		}
+		return cfg.Letters.Put(ctx, ls)
+	})
+}
+
+// contained has a panic of a part that the user gave be an error.
+func contained(part string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("consumer: Config.%s panicked: %v\n%s", part, v, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 // posted says what became of a parcel. What could not be stored waits.

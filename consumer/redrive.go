@@ -31,7 +31,13 @@ func (c *Consumer) Redrive(ctx context.Context, q deadletter.Query) (deadletter.
 		q.Scope = deadletter.Scope{App: c.cfg.Name, Stream: st.Incarnation}
 	}
 	o := deadletter.RedriveOptions{Worker: c.cfg.Worker, Limiter: c.cfg.Flow.Limiter}
-	done, err := deadletter.Redrive(ctx, store, q, o, c.redrive)
+	done, err := deadletter.Redrive(ctx, store, q, o, func(ctx context.Context, l deadletter.Letter) error {
+		err := c.redrive(ctx, l)
+		if err != nil && ctx.Err() == nil {
+			c.log.Warn("redrive failed, the letter stays", "letter", l.ID(), "key", l.Key, "error", err)
+		}
+		return err
+	})
 	if err != nil {
 		err = fmt.Errorf("consumer: redrive: %w", err)
 	}

@@ -64,7 +64,7 @@ type Claim struct {
 type Query struct {
 	Scope
 	ID    string
-	Key   string
+	Key   string // only letters of this key; "": of all, unless Keyed
 	Keyed bool   // only letters of Key, also if that is ""
 	After uint64 // only letters with a higher Seq
 	Heads bool   // without payloads

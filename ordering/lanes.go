@@ -168,7 +168,7 @@ func grown(n int) int {
 
 func (l *Lanes) at(o uint64) *entry { return &l.ring[o&uint64(len(l.ring)-1)] }
 
-// Take appends to batch the ordinals of up to n records that may be handled now, in their order, and gives it back: all of one call, which may hold many keys. more is asked
+// Take appends to batch the ordinals of up to n records that may be handled now, in their order, and gives it back: all of one call, which may hold many keys, and several records of one. more is asked
 // for each record whether it still fits, and the first comes whatever it says; nil is yes. Records that failed together go apart from those that never failed, and no more of them at once than
 // they came back with.
 func (l *Lanes) Take(batch []uint64, n int, more func(ordinal uint64) bool) []uint64 {

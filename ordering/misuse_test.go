@@ -69,15 +69,17 @@ func TestRecordsBeyondTheBoundPanic(t *testing.T) {
 }
 
 func TestALimitThatIsFarTooHighIsNone(t *testing.T) {
-	var l Lanes
-	for range 3 {
-		l.Add("a")
-	}
-	for _, o := range l.Take(nil, 3, nil) {
-		l.Back(o, 0, math.MaxInt)
-	}
-	l.Add("b")
-	if batch := l.Take(nil, 9, nil); len(batch) != 3 {
-		t.Errorf("taken %v, want the three that failed", batch)
+	for _, limit := range []int{math.MaxInt, 1<<32 + 1} { // the second has low bits that are a limit of their own
+		var l Lanes
+		for range 3 {
+			l.Add("a")
+		}
+		for _, o := range l.Take(nil, 3, nil) {
+			l.Back(o, 0, limit)
+		}
+		l.Add("b")
+		if batch := l.Take(nil, 9, nil); len(batch) != 3 {
+			t.Errorf("limit %d: taken %v, want the three that failed", limit, batch)
+		}
 	}
 }

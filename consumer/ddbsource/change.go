@@ -39,7 +39,7 @@ type Change[T any] struct {
 }
 
 // Each is a handler of one change at a time. A record that does not become a T is a [*consumer.DecodeError], and handled as any failure:
-// it is retried, and given up if [consumer.Failure] says so.
+// it is retried, for ever unless Config.Failure ends that.
 func Each[T any](f func(ctx context.Context, c Change[T]) error) consumer.Handler {
 	if f == nil {
 		return consumer.Each(nil)

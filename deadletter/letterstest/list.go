@@ -233,6 +233,14 @@ func heads(s *scene) {
 		s.Fatalf("the head of %s was read with %s", name(l), wrong)
 	}
 	s.kept(l)
+	small := s.letter("small", 1) // which a store may read with its head
+	s.put(small)
+	for _, got := range s.read(deadletter.Query{Scope: s.scope, Key: small.Key, Heads: true}) {
+		if len(got.Payload) > 0 {
+			s.Fatalf("the head of %s was read with a payload of %d bytes; want none", name(got), len(got.Payload))
+		}
+	}
+	s.kept(small)
 }
 
 func leaveEarly(s *scene) {

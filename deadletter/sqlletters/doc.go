@@ -8,6 +8,8 @@
 //	db, err := sql.Open("sqlite", "file:/var/lib/billing/letters.db") // import _ "modernc.org/sqlite"
 //	letters := sqlletters.New(db, nil)
 //
+//	err = letters.Setup(ctx) // before Run and before Redrive: neither calls it
+//
 // # What is one step
 //
 // Park, Claim and Settle are one transaction each, and Put is one for each 100 letters. A key has a row of its own for as long as it has letters or is claimed. (A redrive that dies
