@@ -191,6 +191,7 @@ func (w *window) size(o uint64) int64 {
 func (c *call) work() {
 	w := c.w
 	if len(c.letters) > 0 {
+		w.waits(c) // for a store, and not for a handler
 		w.post(c)
 	}
 	for _, o := range c.asked {
@@ -289,7 +290,6 @@ func (w *window) call(c *call) error {
 func (w *window) overdue(c *call, begun time.Time) {
 	w.mu.Lock()
 	if c.given || !c.begun.Equal(begun) || !slices.Contains(w.calls, c) { // it has returned since
-
 		w.mu.Unlock()
 		return
 	}

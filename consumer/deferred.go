@@ -45,10 +45,10 @@ const (
 func Defer(rs ...Record) *Deferred {
 	d := &Deferred{since: time.Now()}
 	for _, r := range rs {
-		if r.in == nil || d.w != nil && d.w != r.in {
+		if r.in == nil || d.w != nil && d.w != r.in.window() {
 			return &Deferred{}
 		}
-		d.w = r.in
+		d.w = r.in.window()
 		d.ordinals = append(d.ordinals, r.ordinal)
 	}
 	if d.w == nil {

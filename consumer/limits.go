@@ -17,6 +17,7 @@ type Breaker interface {
 	Permit() (wait time.Duration)
 	// Record tells how a permitted call ended: nil, or why it failed.
 	Record(err error)
-	// Open tells whether calls are stopped now, a probe that is being waited for included.
+	// Open tells whether calls are stopped now, a probe that is being waited for included. It is false as soon as a probe may be made: while it is true nothing is read, and a shard without a record could
+	// never make one.
 	Open() bool
 }

@@ -253,7 +253,10 @@ func TestARecordWhoseKeyCameLateParksNoKey(t *testing.T) {
 		if ls := w.letters(store); len(ls) != 1 || ls[0].Key != "k" {
 			t.Errorf("the letters are %+v, want that of record 0 alone, by the record's own key", ls)
 		}
-		for range store.Parked(t.Context(), w.scope()) {
+		for _, err := range store.Parked(t.Context(), w.scope()) {
+			if err != nil {
+				t.Error(err)
+			}
 			t.Error("a key is parked")
 		}
 	})

@@ -72,7 +72,7 @@ func (r *runner) resumed(ctx context.Context) error {
 		}
 		var later <-chan time.Time
 		if open {
-			later = time.After(r.cfg().Failure.Backoff)
+			later = time.After(max(r.cfg().Failure.Backoff, 100*time.Millisecond)) // of each shard
 		}
 		select {
 		case <-r.resume:

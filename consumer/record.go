@@ -29,7 +29,7 @@ type Record struct {
 	Data []byte // the payload; empty where the source's records have a structure, see Raw
 	Raw  any    // what the source's own functions read, such as ddbsource.Decode
 
-	in      *window // which it came in; nil: no consumer delivered it
+	in      delivery // nil: no consumer delivered it
 	ordinal uint64
 }
 
@@ -49,7 +49,10 @@ func (r Record) Clone() Record {
 // Checkpoint asks that the position be written as soon as r and everything before it is done, whatever the strategy. It may be called from the
 // handler or later, from any goroutine; it does nothing on a record that no consumer delivered.
 func (r Record) Checkpoint() {
-	if r.in != nil && !r.in.redriving {
-		r.in.r.progress.ask.at(r.Position)
+	if r.in != nil {
+		r.in.window().wish(r.Position)
 	}
 }
+
+// delivery is whom a record came from.
+type delivery interface{ window() *window }

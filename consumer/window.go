@@ -95,6 +95,15 @@ func newWindow(handling, handing context.Context, r *runner) *window {
 	return w
 }
 
+// wish is what [Record.Checkpoint] does.
+func (w *window) wish(p checkpoint.Position) {
+	if !w.redriving {
+		w.r.progress.ask.at(p)
+	}
+}
+
+func (w *window) window() *window { return w }
+
 // add puts a page behind the others. kinds says what its records are, and is empty if all are for the handler, by their own keys.
 func (w *window) add(page Page, kinds []kind) {
 	now := time.Now()

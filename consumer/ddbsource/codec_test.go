@@ -251,8 +251,8 @@ func TestDecodeRefusesWhatIsNoStoredChange(t *testing.T) {
 	} {
 		r := consumer.Record{Shard: shardID(0), Position: readtest.Position(t, seq(1)), Data: []byte("as it was")}
 		err := codec().Decode([]byte(b), &r)
-		var wrong *consumer.DecodeError
-		if !errors.As(err, &wrong) || wrong.Shard != r.Shard || wrong.Position != r.Position || !strings.Contains(err.Error(), says) {
+		wrong, is := errors.AsType[*consumer.DecodeError](err)
+		if !is || wrong.Shard != r.Shard || wrong.Position != r.Position || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want a DecodeError with shard and position that says %s", b, err, says)
 		}
 		if r.Raw != nil || string(r.Data) != "as it was" {

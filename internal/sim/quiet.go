@@ -3,6 +3,7 @@ package sim
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // settle begins the quiet: what is away comes back, one worker may die or leave once more, and from then on leases are looked at until the end.
@@ -88,11 +89,20 @@ func (w *world) watch() {
 		since, known := w.audit.waits[id]
 		if !known {
 			w.audit.waits[id] = w.now
-		} else if w.now-since > limit {
+		} else if w.now-since > limit+w.overlooked(la, since) {
 			w.fail("liveness", "nobody has worked on %s since %v: %+v", id, since, la.row)
 		}
 	}
 	w.after(w.timing.Expiry/20, w.watch)
+}
+
+// overlooked is how much longer a shard may wait that was handed to somebody by name while listings were old: who missed that its row changed, and went on to a later cursor, finds it with the next
+// listing of all rows, and nobody else takes it meanwhile.
+func (w *world) overlooked(la *leaseAudit, since time.Duration) time.Duration {
+	if la.row.Next == "" || since > w.plan.calm {
+		return 0
+	}
+	return 15 * w.timing.Poll * 5 / 4
 }
 
 // waiting tells whether a shard should be owned and is not.
