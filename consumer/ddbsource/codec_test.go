@@ -278,8 +278,7 @@ func FuzzStoredChange(f *testing.F) {
 			return
 		}
 		if _, err := ddbsource.Decode[map[string]any](r); err != nil {
-			var wrong *consumer.DecodeError
-			if !errors.As(err, &wrong) {
+			if _, is := errors.AsType[*consumer.DecodeError](err); !is {
 				t.Fatal(err)
 			}
 		}
