@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,10 +80,12 @@ func openLetters(address string) (_ deadletter.Store, release func(), err error)
 	return sqlletters.New(db, cfg), func() { _ = db.Close() }, nil
 }
 
-// hesitant is a store that takes its time before it stores what was given up, and before it says so: a worker may be killed in either.
+// hesitant is a store that takes its time before it stores what was given up, and before it says so: a worker may be killed in either. With a file it waits until that is there, in one of the two.
 type hesitant struct {
 	deadletter.Store
 	wait time.Duration
+	file string
+	late bool // once the letter is stored
 }
 
 func (h hesitant) Put(ctx context.Context, ls []deadletter.Letter) error {
@@ -97,11 +100,23 @@ func (h hesitant) slowly(ctx context.Context, ls []deadletter.Letter, store func
 	if ls[0].Reason == deadletter.Followed {
 		return store()
 	}
-	if err := after(ctx, h.wait); err != nil {
+	if err := h.pause(ctx, false); err != nil {
 		return err
 	}
 	if err := store(); err != nil {
 		return err
+	}
+	return h.pause(ctx, true)
+}
+
+func (h hesitant) pause(ctx context.Context, stored bool) error {
+	for h.file != "" && h.late == stored {
+		if _, err := os.Stat(h.file); err == nil {
+			break
+		}
+		if err := after(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
 	}
 	return after(ctx, h.wait)
 }

@@ -5,6 +5,8 @@ package integration
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -65,7 +67,8 @@ func (p poisoned) run(t *testing.T, b *bench, shardOf func(key string) string) {
 	all := keys(100)
 	ill := slices.DeleteFunc(slices.Clone(all), func(key string) bool { return shardOf(key) != shardOf(all[0]) })
 	poison := []item{{ill[0], values / 4}, {ill[1], values * 3 / 4}} // of 2,000
-	job := task{Timing: hasty, EveryN: 20, Order: p.order, Then: p.then, Attempts: attempts, Poison: poison, Hesitate: 400 * time.Millisecond}
+	job := task{Timing: hasty, EveryN: 20, Order: p.order, Then: p.then, Attempts: attempts, Poison: poison, Hesitate: 100 * time.Millisecond}
+	job.Hold, job.HoldStored = filepath.Join(t.TempDir(), "killed"), p.late
 	c := newCrew(t, b)
 	var a *archive
 	if p.letters != "" {
@@ -90,6 +93,9 @@ func (p poisoned) run(t *testing.T, b *bench, shardOf func(key string) string) {
 		if stored := len(a.all(t)) > 0; stored != p.late {
 			t.Errorf("the first letter was stored when the worker was killed: %t, want %t: the kill did not fall where it shall", stored, p.late)
 		}
+	}
+	if err := os.WriteFile(job.Hold, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	putting.Wait()
 

@@ -44,8 +44,10 @@ type task struct {
 	Poison          []item        // refused by the handler, for ever
 	Letters         string        // the address of the store of letters; "": none
 	Hesitate        time.Duration // before and after the letter of a record that was given up is stored
-	Redrive         bool          // the process redrives all letters and ends
-	Downstream      string        // not "": an address that the handler asks for each record, behind a breaker and a limiter
+	Hold            string        // a file until which it waits before that, or with HoldStored after it
+	HoldStored      bool
+	Redrive         bool   // the process redrives all letters and ends
+	Downstream      string // not "": an address that the handler asks for each record, behind a breaker and a limiter
 }
 
 // line is what a worker writes: one of its last fields is set. All workers of a test write into one pipe, which keeps their order and outlives them.
@@ -143,7 +145,7 @@ func (job task) run(ctx context.Context) error {
 			return err
 		}
 		defer closeLetters()
-		cfg.Failure.Letters = hesitant{letters, job.Hesitate}
+		cfg.Failure.Letters = hesitant{letters, job.Hesitate, job.Hold, job.HoldStored}
 	}
 	if job.Redrive {
 		return redrive(ctx, cfg)
