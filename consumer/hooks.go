@@ -92,12 +92,13 @@ type GivenUp struct {
 	Err      error  // the last failure; nil: it was never tried, because its key is parked
 }
 
-// Full says that a shard is not read on: a record is not done, and Flow.Records were read behind it. It is told once for each such record.
+// Full says that a shard is not read on: a record is not done, and Flow.Records were read behind it, or as many as leave no room worth a call of the service. The record failed, was kept by [Defer], or its
+// call lasts longer than Failure.MaxBackoff. It is told once for each such record, and not with [PerShard], where what waits is what is read.
 type Full struct {
 	Shard    string
 	Position checkpoint.Position // of the record
 	Key      string              // its key, as Order has it
-	Since    time.Time           // when it first failed, or was kept by [Defer]
+	Since    time.Time           // when it first failed, was kept, or was handed out
 	Records  int                 // from it to the last one that was read
 }
 

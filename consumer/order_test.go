@@ -284,3 +284,43 @@ func TestDeferredRecordsWaitForTheirAcknowledgement(t *testing.T) {
 		<-stop
 	})
 }
+
+// Hazard 23: a stuck key stops the reading of its shard when the window is full, and is named.
+func TestHazard23_AStuckKeyStopsTheReadingAndIsNamed(t *testing.T) {
+	for name, stuck := range map[string]func(ctx context.Context) error{
+		"it fails":           func(context.Context) error { return errors.New("no") },
+		"it does not return": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				k := newKeyed(t)
+				cfg := w.config()
+				cfg.Order.By = consumer.PerKey
+				cfg.Flow.Records = 100
+				cfg.Stop.Drain = time.Second
+				cfg.Hooks.Full = func(e consumer.Full) { w.event(e) }
+				cfg.Handler = consumer.Each(func(ctx context.Context, r consumer.Record) error {
+					if r.Key == "k3" {
+						return stuck(ctx)
+					}
+					k.begin(r)
+					k.end(r, true)
+					return nil
+				})
+				w.putKeys(10, 5000)
+				begun := time.Now()
+				c := w.start(cfg)
+				w.until("the window is full", func() bool { return len(told[consumer.Full](w)) > 0 })
+				<-time.After(time.Hour)
+				fulls := told[consumer.Full](w)
+				if e := fulls[0]; len(fulls) != 1 || e.Key != "k3" || e.Records < 75 || e.Records > 100 || e.Since.Sub(begun) > time.Second {
+					t.Errorf("told %+v, want once that k3 holds up the reading", fulls)
+				}
+				if st := c.Status().Shards[0]; st.InFlight > 100 || k.count() > 100 || k.count() < 60 {
+					t.Errorf("%d records in flight, %d handled behind the one that is stuck, with Flow.Records 100", st.InFlight, k.count())
+				}
+				c.clean()
+			})
+		})
+	}
+}

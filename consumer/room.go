@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func (w *window) room() int {
 	return n
 }
 
-// free is room, for the feed, which waits if there is none. full is to be told: a record that failed, or is not acknowledged, holds up the reading.
+// free is room, for the feed, which waits if there is none. full is to be told: a record that failed, is not acknowledged, or does not come back, holds up the reading.
 func (w *window) free() (n int, full *Full) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,6 +75,11 @@ func (w *window) stuckSince(o uint64) (since time.Time, stuck bool) {
 	}
 	if d := w.deferred[o]; d != nil {
 		return d.since, true
+	}
+	for _, c := range w.calls {
+		if _, in := slices.BinarySearch(c.ordinals, o); in && !c.begun.IsZero() && time.Since(c.begun) >= w.r.cfg().Failure.MaxBackoff {
+			return c.begun, true
+		}
 	}
 	return time.Time{}, false
 }
