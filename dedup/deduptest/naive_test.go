@@ -26,6 +26,7 @@ type naive struct {
 type memory struct {
 	epoch uint64
 	from  checkpoint.Position
+	low   checkpoint.Position // as it was last known to be stored
 	tried map[string]bool
 }
 
@@ -232,10 +233,28 @@ func (s *naive) memory(m dedup.Mark, r *shardRows) *memory {
 	defer s.knows.Unlock()
 	k := s.known[s.name(m)]
 	if k == nil || k.epoch != m.Epoch {
-		k = &memory{m.Epoch, r.low, map[string]bool{}}
+		k = &memory{m.Epoch, r.low, r.low, map[string]bool{}}
 		s.known[s.name(m)] = k
 	}
 	return k
+}
+
+// remembers tells whether the sink holds what its owner knows that it held.
+func (s *naive) remembers(m dedup.Mark, r *shardRows) error {
+	k := s.memory(m, r)
+	s.knows.Lock()
+	defer s.knows.Unlock()
+	if r.low.Before(k.low) && !s.has("goes on when its writes are forgotten") {
+		return s.refuse(dedup.ErrNotSealed, m, r)
+	}
+	return nil
+}
+
+// moved notes what is stored.
+func (s *naive) moved(k *memory, low checkpoint.Position) {
+	s.knows.Lock()
+	defer s.knows.Unlock()
+	k.low = low
 }
 
 // begins notes that all up to a position is done.
@@ -309,6 +328,7 @@ func (s *naive) Seal(ctx context.Context, m dedup.Mark) (low checkpoint.Position
 		case refused != nil:
 			return low, s.refuse(refused, m, r)
 		case swapped:
+			s.moved(s.memory(m, next), next.low)
 			s.begins(s.memory(m, next), next.low)
 			return next.low, nil
 		}
@@ -345,7 +365,11 @@ func (s *naive) Advance(ctx context.Context, m dedup.Mark) error {
 		if err != nil {
 			return err
 		}
-		if err := s.admits(m, r); err != nil && !s.has("lets anybody advance") {
+		err = s.admits(m, r)
+		if err == nil {
+			err = s.remembers(m, r)
+		}
+		if err != nil && !s.has("lets anybody advance") {
 			return err
 		}
 		next := r.clone()
@@ -369,6 +393,7 @@ func (s *naive) Advance(ctx context.Context, m dedup.Mark) error {
 			}
 			continue
 		case swapped:
+			s.moved(s.memory(m, next), next.low)
 			s.begins(s.memory(m, next), m.Position)
 			return nil
 		}

@@ -138,6 +138,9 @@ func (s *naive) write(ctx context.Context, ms []dedup.Mark, bury bool, f func(e 
 				}
 			}
 		case swapped:
+			if m.Scope == dedup.PerShard && !m.Redrive {
+				s.moved(s.memory(m, next), next.low)
+			}
 			return nil
 		}
 	}
@@ -211,6 +214,11 @@ func (s *naive) decide(ms []dedup.Mark, r, next *shardRows, bury bool) (fresh []
 	for i, m := range ms {
 		if err := s.admits(m, next); err != nil && (!bury || !s.has("lets anybody bury")) {
 			return nil, err
+		}
+		if m.Scope == dedup.PerShard {
+			if err := s.remembers(m, next); err != nil {
+				return nil, err
+			}
 		}
 		lane, k := s.lane(m), s.memory(m, next)
 		d := next.done[lane]
