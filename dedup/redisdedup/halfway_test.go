@@ -94,7 +94,7 @@ func TestAHalfOfWhichTheAnswerWasLostIsMadeOnce(t *testing.T) {
 				}
 				p, url := newProxy(t, server.Addr)
 				s := redisdedup.New(dial(t, url, func(o *redis.Options) { o.MaxRetries = retries }), nil)
-				made := p.next("$5\r\nwrite\r\n", fate{lose: true})
+				made := p.next(writing, fate{lose: true})
 				isHalfway(t, s.Apply(t.Context(), records(m, 1, 2), halfway), 2, "HINCRBY")
 				if n := count(t, c, tag+"first"); n != 1 || !made.Load() {
 					t.Errorf("what is before stands %d times; want once, with the answer lost: %v", n, made.Load())
