@@ -27,7 +27,7 @@ func till() (db *sql.DB, remove func()) {
 	if db, err = sql.Open("sqlite", filepath.Join(dir, "till.db")); err != nil {
 		panic(err)
 	}
-	if _, err := db.Exec("CREATE TABLE sold (thing TEXT PRIMARY KEY, times INTEGER NOT NULL)"); err != nil {
+	if _, err := db.ExecContext(context.Background(), "CREATE TABLE sold (thing TEXT PRIMARY KEY, times INTEGER NOT NULL)"); err != nil {
 		panic(err)
 	}
 	return db, func() {
@@ -78,7 +78,7 @@ func ExampleOnce() {
 	runUntil(done, made(cfg))
 	for _, thing := range []string{"milk", "tea"} {
 		var times int
-		if err := db.QueryRow("SELECT times FROM sold WHERE thing = ?", thing).Scan(&times); err != nil {
+		if err := db.QueryRowContext(context.Background(), "SELECT times FROM sold WHERE thing = ?", thing).Scan(&times); err != nil {
 			panic(err)
 		}
 		fmt.Println(thing, times)
@@ -117,7 +117,7 @@ func ExampleRecord_Mark() {
 	}
 	runUntil(done, made(cfg))
 	var n int
-	if err := db.QueryRow("SELECT count(*) FROM sold").Scan(&n); err != nil {
+	if err := db.QueryRowContext(context.Background(), "SELECT count(*) FROM sold").Scan(&n); err != nil {
 		panic(err)
 	}
 	fmt.Println(n, "things were sold")
