@@ -50,7 +50,7 @@
 // In round trips. A script keeps the server from all others while it runs: see the package's benchmark.
 //
 //	Apply, Bury             1; with PerID 2. After a Seal 2 more, and 1 for each 1,000 marks of keys that its owner finds
-//	Apply of repeats alone  2, with PerID 1; 1 more with Replicas
+//	Apply of repeats alone  1, and 1 more with Replicas
 //	a redrive               2
 //	Advance                 1, and 1 for each 1,000 marks of keys that it drops
 //	Seal                    2

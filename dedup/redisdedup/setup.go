@@ -69,10 +69,10 @@ func (s *Sink) try(ctx context.Context, m dedup.Mark) error {
 	if err := s.Apply(ctx, []dedup.Mark{letter}, count); err != nil {
 		return err
 	}
-	if err := s.Bury(ctx, []dedup.Mark{at(3)}); err != nil {
+	if err := s.Advance(ctx, at(2)); err != nil {
 		return err
 	}
-	if err := s.Advance(ctx, at(2)); err != nil {
+	if err := s.Bury(ctx, []dedup.Mark{at(3)}); err != nil {
 		return err
 	}
 	m.Epoch, m.Generation = 2, 1 // a reset: the burial is void when the record is applied
