@@ -16,10 +16,8 @@ import (
 type Sink struct {
 	book marks.Book
 
-	mu      sync.Mutex
-	values  map[string][]byte
-	shards  map[shardKey]*shard
-	entries map[string]marks.Entry // of PerID, by application, stream, shard and position
+	mu sync.Mutex
+	stored
 }
 
 type shardKey struct{ app, stream, shard string }
@@ -38,7 +36,7 @@ type deadKey struct {
 
 // New returns an empty sink.
 func New() *Sink {
-	return &Sink{values: make(map[string][]byte), shards: make(map[shardKey]*shard), entries: make(map[string]marks.Entry)}
+	return &Sink{stored: stored{make(map[string][]byte), make(map[shardKey]*shard), make(map[string]marks.Entry)}}
 }
 
 // Tx is what an Apply does: it is kept if its function returns nil.

@@ -106,6 +106,9 @@ func (o *Owner) Try(ms []dedup.Mark, fresh []int) {
 	}
 }
 
+// found notes a mark that an earlier owner has applied. It may come again, and by then this owner has applied later ones of its lane.
+func (o *Owner) found(m dedup.Mark) { o.Try([]dedup.Mark{m}, []int{0}) }
+
 // Moved notes that low is stored at p.
 func (o *Owner) Moved(p checkpoint.Position) {
 	o.mu.Lock()

@@ -97,8 +97,9 @@ func Decide(s Seal, done map[string]Done, o *Owner, ms []dedup.Mark) (Batch, err
 				d = done[lane]
 			}
 			applied = passed || !d.Position.Before(m.Position)
-			if applied && !passed && d.Epoch != s.Epoch {
-				continue // an earlier owner did it, in order
+			if applied && !passed && d.Epoch != s.Epoch { // an earlier owner did it, in order
+				o.found(m)
+				continue
 			}
 		}
 		switch {
