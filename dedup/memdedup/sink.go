@@ -15,7 +15,11 @@ import (
 // Sink is a [dedup.Effects] in the memory of one process. It is safe for concurrent use.
 type Sink struct {
 	book marks.Book
+	*memory
+}
 
+// memory is what a database holds elsewhere.
+type memory struct {
 	mu sync.Mutex
 	stored
 }
@@ -36,8 +40,11 @@ type deadKey struct {
 
 // New returns an empty sink.
 func New() *Sink {
-	return &Sink{stored: stored{make(map[string][]byte), make(map[shardKey]*shard), make(map[string]marks.Entry)}}
+	return &Sink{memory: &memory{stored: stored{make(map[string][]byte), make(map[shardKey]*shard), make(map[string]marks.Entry)}}}
 }
+
+// Another returns a sink on the same values and marks, as another process has: what it knows of shards, it has from there.
+func (s *Sink) Another() *Sink { return &Sink{memory: s.memory} }
 
 // Tx is what an Apply does: it is kept if its function returns nil.
 type Tx struct {
@@ -117,14 +124,17 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 	if err != nil {
 		return err
 	}
+	o, err := s.owner(m, sh)
+	if err == nil {
+		err = o.Remembers(sh.seal, m)
+	}
+	if err != nil {
+		return err
+	}
 	if moved {
 		sh.seal = next
 	}
 	maps.DeleteFunc(sh.done, func(_ string, d marks.Done) bool { return !m.Position.Before(d.Position) })
-	o, err := s.owner(m, sh)
-	if err != nil {
-		return err
-	}
 	o.Advanced(m.Position)
 	return nil
 }

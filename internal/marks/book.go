@@ -23,8 +23,8 @@ type Owner struct {
 	seal  Seal                // as last known to be stored
 	from  checkpoint.Position // what the sink held when it was sealed
 	voids bool
-	tried map[checkpoint.Position]struct{}
-	order []checkpoint.Position // of tried
+	tried map[checkpoint.Position]struct{} // or found applied by an earlier owner
+	order []checkpoint.Position            // of tried
 }
 
 func keyOf(m dedup.Mark) [3]string { return [3]string{m.App, m.Stream, m.Shard} }
@@ -94,20 +94,31 @@ func (o *Owner) Try(ms []dedup.Mark, fresh []int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range fresh {
-		p := clone(ms[i].Position)
-		if _, there := o.tried[p]; there {
-			continue
-		}
-		o.tried[p] = struct{}{}
-		o.order = append(o.order, p)
+		o.add(ms[i].Position)
 	}
 	if over := len(o.order) - max(remembered, 2*len(fresh)); over > 0 {
 		o.forget(over)
 	}
 }
 
-// found notes a mark that an earlier owner has applied. It may come again, and by then this owner has applied later ones of its lane.
-func (o *Owner) found(m dedup.Mark) { o.Try([]dedup.Mark{m}, []int{0}) }
+// seen notes that a mark was found applied, by an earlier owner.
+func (o *Owner) seen(m dedup.Mark) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.add(m.Position)
+	if over := len(o.order) - remembered; over > 0 {
+		o.forget(over)
+	}
+}
+
+func (o *Owner) add(p checkpoint.Position) {
+	if _, there := o.tried[p]; there {
+		return
+	}
+	p = clone(p)
+	o.tried[p] = struct{}{}
+	o.order = append(o.order, p)
+}
 
 // Moved notes that low is stored at p.
 func (o *Owner) Moved(p checkpoint.Position) {
@@ -116,6 +127,15 @@ func (o *Owner) Moved(p checkpoint.Position) {
 	if o.seal.Low.Before(p) {
 		o.seal.Low = p
 	}
+}
+
+// Remembers tells whether the stored seal s is that which this owner knows, nil if it is. One with a lower low has forgotten what was written, in a fail-over or from a backup: who went on above would
+// lose the records between. It is asked where no call that moves low is under way beside: for every write of PerShard, and for Advance.
+func (o *Owner) Remembers(s Seal, m dedup.Mark) error {
+	if s.Low.Before(o.Seal().Low) {
+		return s.refuse(dedup.ErrNotSealed, m)
+	}
+	return nil
 }
 
 // Advanced notes that everything up to p was done: what is tried there is a repeat.

@@ -87,6 +87,11 @@ func Decide(s Seal, done map[string]Done, o *Owner, ms []dedup.Mark) (Batch, err
 		if err := s.Admits(m); err != nil {
 			return Batch{}, err
 		}
+		if m.Scope == dedup.PerShard { // with keys, an Advance may have moved low since s was read
+			if err := o.Remembers(s, m); err != nil {
+				return Batch{}, err
+			}
+		}
 		passed := !b.Low.Before(m.Position)
 		applied := passed
 		lane := ""
@@ -97,8 +102,8 @@ func Decide(s Seal, done map[string]Done, o *Owner, ms []dedup.Mark) (Batch, err
 				d = done[lane]
 			}
 			applied = passed || !d.Position.Before(m.Position)
-			if applied && !passed && d.Epoch != s.Epoch { // an earlier owner did it, in order
-				o.found(m)
+			if applied && !passed && d.Epoch != s.Epoch {
+				o.seen(m) // an earlier owner did it, in order: it is a repeat also when it comes again behind records of this one
 				continue
 			}
 		}

@@ -195,7 +195,7 @@ func (d *drainer) handle(ctx context.Context, p *process, l deadletter.Letter) (
 	}
 	err = tap{p}.ask(ctx, func() error {
 		fresh := false
-		err := w.sink.Apply(context.Background(), []dedup.Mark{m}, func(tx *memdedup.Tx, _ []int) error {
+		err := p.sink.Apply(context.Background(), []dedup.Mark{m}, func(tx *memdedup.Tx, _ []int) error {
 			fresh = true
 			return w.effects(tx, p, []dedup.Mark{m})
 		})

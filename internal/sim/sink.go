@@ -75,7 +75,7 @@ func (j *job) resume(ctx context.Context) bool {
 	})
 	var low checkpoint.Position
 	err := tap{j.p}.ask(sealing, func() (err error) {
-		at, err := w.sink.Seal(context.Background(), m)
+		at, err := j.p.sink.Seal(context.Background(), m)
 		low = at
 		w.audit.sealed(j, m, at, err)
 		return err
@@ -145,7 +145,7 @@ func (j *job) apply(ctx context.Context, c *call) error {
 	}
 	return tap{j.p}.ask(ctx, func() error {
 		var done []dedup.Mark
-		err := w.sink.Apply(context.Background(), ms, func(tx *memdedup.Tx, fresh []int) error {
+		err := j.p.sink.Apply(context.Background(), ms, func(tx *memdedup.Tx, fresh []int) error {
 			done = nil
 			for _, i := range fresh {
 				done = append(done, ms[i])
@@ -192,17 +192,17 @@ func (j *job) applyApart(ctx context.Context, ms []dedup.Mark) error {
 		}
 		return errPeek
 	}
-	if err := (tap{j.p}).ask(ctx, func() error { return w.sink.Apply(context.Background(), ms, look) }); !errors.Is(err, errPeek) {
+	if err := (tap{j.p}).ask(ctx, func() error { return j.p.sink.Apply(context.Background(), ms, look) }); !errors.Is(err, errPeek) {
 		return err
 	}
 	alone := dedup.Mark{App: "apart", Scope: dedup.PerID, Position: checkpoint.Offset(j.p.dice.Uint64())}
 	if err := (tap{j.p}).ask(ctx, func() error {
-		return w.sink.Apply(context.Background(), []dedup.Mark{alone}, func(tx *memdedup.Tx, _ []int) error { return w.effects(tx, j.p, fresh) })
+		return j.p.sink.Apply(context.Background(), []dedup.Mark{alone}, func(tx *memdedup.Tx, _ []int) error { return w.effects(tx, j.p, fresh) })
 	}); err != nil {
 		return err
 	}
 	return tap{j.p}.ask(ctx, func() error {
-		err := w.sink.Apply(context.Background(), ms, func(*memdedup.Tx, []int) error { return nil })
+		err := j.p.sink.Apply(context.Background(), ms, func(*memdedup.Tx, []int) error { return nil })
 		w.audit.applied(j, ms, fresh, err)
 		return err
 	})
@@ -216,7 +216,7 @@ func (j *job) bury(ctx context.Context, ns []int) error {
 	}
 	ms := j.marks(ns)
 	return tap{j.p}.ask(ctx, func() error {
-		err := w.sink.Bury(context.Background(), ms)
+		err := j.p.sink.Bury(context.Background(), ms)
 		w.audit.buriedIn(j, ms, err)
 		return err
 	})
@@ -231,7 +231,7 @@ func (j *job) advance(ctx context.Context, p checkpoint.Position) error {
 	m := j.stamp()
 	m.Position = p
 	err := tap{j.p}.ask(ctx, func() error {
-		err := w.sink.Advance(context.Background(), m)
+		err := j.p.sink.Advance(context.Background(), m)
 		w.audit.advanced(j, m, err)
 		return err
 	})
