@@ -92,13 +92,13 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 // giveUp ends the epoch: END after the shard's last page, and otherwise a release.
 func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
 	records := r.progress.rest()
-	done := r.reached(w)
+	done, mark := r.reached(w)
 	if w.over && r.end(ctx, w, done.at, records) {
 		return
 	}
 	advancing, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
 	defer cancel()
-	unmoved := r.advance(advancing, w, done.at)
+	unmoved := r.advance(advancing, w, mark)
 	if by := w.unsealedBy(); by != nil {
 		r.lift(ctx, by)
 		return
@@ -117,13 +117,15 @@ func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
 	r.c.lost(r, reason, errors.Join(unmoved, err))
 }
 
-// reached is how far the shard is done as far as the lease may know: its position never goes back, also where the sink has.
-func (r *runner) reached(w *window) place {
-	done := w.reached()
-	if stored := r.lease.Position(); done.at.Before(stored) {
+// reached is how far the shard is done as far as the lease may know, whose position never goes back, and the watermark, which is below where the sink has: what lies between is not applied yet, and the
+// sink must not pass it.
+func (r *runner) reached(w *window) (done place, mark checkpoint.Position) {
+	done = w.reached()
+	mark = done.at
+	if stored := r.lease.Position(); mark.Before(stored) {
 		done = place{at: stored}
 	}
-	return done
+	return done, mark
 }
 
 // end marks the shard as ended, and tries again until that is stored, or the shard is to be given up.
@@ -206,8 +208,8 @@ func (r *runner) release(page Page) {
 
 // write stores how far the shard is done. It gives false when nothing more can be stored in this epoch.
 func (r *runner) write(ctx context.Context, w *window, records int) bool {
-	done := r.reached(w)
-	if err := r.advance(ctx, w, done.at); err != nil {
+	done, mark := r.reached(w)
+	if err := r.advance(ctx, w, mark); err != nil {
 		return false
 	}
 	if err := r.lease.Checkpoint(ctx, done.at, done.ahead); err != nil {

@@ -56,6 +56,46 @@ func TestAnEffectAboveTheWatermarkThatTheSinkLostIsMadeAgain(t *testing.T) {
 	})
 }
 
+// A sink that is behind its lease is moved up to where it is applied, and not to where the lease stands: who stops between would lose what lies there.
+func TestASinkThatIsCaughtUpHalfwayLosesNothing(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		ps := w.put(0, 20)
+		first := memdedup.New()
+		c := w.start(w.once(first))
+		w.until("19 applied", func() bool { return applied(first, "19") == 1 })
+		c.clean()
+		behind := memdedup.New()
+		shard := told[consumer.Assigned](w)[0].Shard
+		m := dedup.Mark{App: "app", Stream: streamOf(t, w), Shard: shard, Epoch: 1, Session: "old", Position: ps[9]}
+		if _, err := behind.Seal(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		var stuck atomic.Bool
+		stuck.Store(true)
+		cfg := w.once(behind)
+		cfg.Batch.Size, cfg.Checkpoint = 1, checkpoint.EveryRecord{}
+		cfg.Handler = consumer.Once(behind, func(_ context.Context, tx *memdedup.Tx, fresh []consumer.Record) error {
+			if string(fresh[0].Data) == "15" && stuck.Load() {
+				return errors.New("not yet")
+			}
+			count(tx, string(fresh[0].Data))
+			return nil
+		})
+		c = w.start(cfg)
+		w.until("14 applied", func() bool { return applied(behind, "14") == 1 })
+		c.clean()
+		stuck.Store(false)
+		c = w.start(cfg)
+		<-time.After(10 * time.Minute)
+		c.clean()
+		for i := range 20 {
+			if got, want := applied(behind, strconv.Itoa(i)), min(1, i/10); got != want {
+				t.Errorf("value %d was applied %d times, want %d", i, got, want)
+			}
+		}
+	})
+}
+
 // The position that a worker resumes from never exceeds what the sink holds: it moves there after the sink has.
 func TestTheLeaseWaitsForTheSinkToAdvance(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
