@@ -183,6 +183,13 @@ func (a *audit) holds(j *job, la *leaseAudit, n int, what holding) {
 			a.w.fail("effects", "%s has record %d of %s applied, and record %d of its lane is not done", j.p.name, n, la.id, earlier)
 		}
 	}
+	if a.w.plan.scope == dedup.PerShard { // each write moves low, so that an owner knows where it stood
+		for earlier := range s.forgot {
+			if earlier < n {
+				a.w.fail("effects", "%s goes on at record %d of %s above what the sink has forgotten", j.p.name, n, la.id)
+			}
+		}
+	}
 	if s.forgot[n] {
 		a.w.counts.add("effect that was forgotten and came again")
 		delete(s.forgot, n)
