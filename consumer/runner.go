@@ -92,20 +92,21 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 // giveUp ends the epoch: END after the shard's last page, and otherwise a release.
 func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
 	records := r.progress.rest()
-	done, mark := r.reached(w)
-	if w.over && r.end(ctx, w, done.at, records) {
+	done := w.reached()
+	if w.over && r.end(ctx, w, r.storable(done).at, records) {
 		return
 	}
 	advancing, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
 	defer cancel()
-	unmoved := r.advance(advancing, w, mark)
+	unmoved := r.advance(advancing, w, done.at)
 	if by := w.unsealedBy(); by != nil {
 		r.lift(ctx, by)
 		return
 	}
 	if unmoved != nil { // the sink may not hold what was done since
-		done = place{at: r.lease.Position()}
+		done, records = place{}, 0
 	}
+	done = r.storable(done)
 	releasing, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
 	defer cancel()
 	err := r.lease.Release(releasing, done.at, done.ahead)
@@ -117,15 +118,12 @@ func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
 	r.c.lost(r, reason, errors.Join(unmoved, err))
 }
 
-// reached is how far the shard is done as far as the lease may know, whose position never goes back, and the watermark, which is below where the sink has: what lies between is not applied yet, and the
-// sink must not pass it.
-func (r *runner) reached(w *window) (done place, mark checkpoint.Position) {
-	done = w.reached()
-	mark = done.at
-	if stored := r.lease.Position(); mark.Before(stored) {
+// storable is what may be stored with the lease of a shard that is done so far: its position never goes back, also where that of the sink has.
+func (r *runner) storable(done place) place {
+	if stored := r.lease.Position(); done.at.Before(stored) {
 		done = place{at: stored}
 	}
-	return done, mark
+	return done
 }
 
 // end marks the shard as ended, and tries again until that is stored, or the shard is to be given up.
@@ -208,10 +206,11 @@ func (r *runner) release(page Page) {
 
 // write stores how far the shard is done. It gives false when nothing more can be stored in this epoch.
 func (r *runner) write(ctx context.Context, w *window, records int) bool {
-	done, mark := r.reached(w)
-	if err := r.advance(ctx, w, mark); err != nil {
+	done := w.reached()
+	if err := r.advance(ctx, w, done.at); err != nil {
 		return false
 	}
+	done = r.storable(done)
 	if err := r.lease.Checkpoint(ctx, done.at, done.ahead); err != nil {
 		if ctx.Err() == nil {
 			r.failed(err)

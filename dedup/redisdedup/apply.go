@@ -58,7 +58,7 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 		b, err := marks.Decide(st.Seal, st.marksOf(), mem.owner, ms)
 		if (err != nil || len(b.Fresh) == 0) && !read { // what is remembered is good for trying: who is told something is told what is stored
 			if st, err = s.stored(ctx, m, lanes); err == nil {
-				err = st.admit(m, mem.owner)
+				err = st.admit(m)
 			}
 			if err != nil {
 				return err
@@ -149,8 +149,8 @@ func (s *Sink) marksOf(k shardKeys, ms []dedup.Mark, b marks.Batch, st *state, d
 		order = append(order, "0", inOrder(d.Position, lane))
 		rows = append(rows, lane, d.raw)
 	}
+	commands = append(commands, chunks(2, []string{"ZADD", k.order()}, order)...) // first what needs memory
 	commands = append(commands, chunks(1, []string{"ZREM", k.order()}, old)...)
-	commands = append(commands, chunks(2, []string{"ZADD", k.order()}, order)...)
 	return append(commands, chunks(2, []string{"HSET", k.done()}, rows)...)
 }
 
