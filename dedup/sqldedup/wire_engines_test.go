@@ -28,6 +28,7 @@ type wire struct {
 type loss struct {
 	answer bool // it is carried out, or does not arrive
 	then   func()
+	later  <-chan struct{} // if it is not nil, the client's end is cut at once, and the COMMIT arrives when this is closed
 }
 
 // newWire is a wire to the server of an address, and the address of its other end.
@@ -61,7 +62,10 @@ func (w *wire) set(down bool) {
 }
 
 // lose has the next COMMIT lost.
-func (w *wire) lose(answer bool, then func()) { w.losing.Store(&loss{answer, then}) }
+func (w *wire) lose(answer bool, then func()) { w.losing.Store(&loss{answer: answer, then: then}) }
+
+// delay has the next COMMIT arrive when later is closed. Its client's connection ends before.
+func (w *wire) delay(later <-chan struct{}) { w.losing.Store(&loss{answer: true, later: later}) }
 
 // add notes connections that set is to end, and tells whether they may go on.
 func (w *wire) add(conns ...net.Conn) bool {
@@ -124,6 +128,10 @@ func (w *wire) carry(client, server net.Conn, lost chan<- *loss) {
 			lost <- l
 			if !l.answer {
 				return
+			}
+			if l.later != nil {
+				_ = client.Close()
+				<-l.later
 			}
 		}
 		if _, err := server.Write(b[:n]); err != nil {
