@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	_ "modernc.org/sqlite" // the driver is the program's choice: runnel imports none
 
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/ddblease"
 	"github.com/runnelhq/runnel/lease/sqllease"
@@ -77,7 +78,7 @@ func beginDynamoDB(_ context.Context, services localstack.Clients) (*storage, er
 	if err != nil {
 		return nil, err
 	}
-	table := unique("leases")
+	table := torment.Unique("leases")
 	return &storage{
 		address: u.Host, http: true,
 		what: func(address string) string { return "http://" + address + " " + table },

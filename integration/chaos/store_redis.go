@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/redislease"
 	"github.com/runnelhq/runnel/localstack"
@@ -17,7 +18,7 @@ func beginRedis(ctx context.Context, _ localstack.Clients) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix := unique("chaos") + ":"
+	prefix := torment.Unique("chaos") + ":"
 	return &storage{
 		address: r.Addr,
 		what:    func(address string) string { return moved(r.URL, address) + " " + prefix },

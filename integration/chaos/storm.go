@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -24,7 +25,7 @@ type storm struct {
 
 // cut is how the store is taken away.
 type cut struct {
-	mode mode
+	mode torment.Mode
 	all  bool
 	long bool // longer than a lease lasts, not shorter
 }
@@ -32,11 +33,11 @@ type cut struct {
 // proxied are the cuts of a store that has an address.
 func proxied(http bool) []cut {
 	cuts := []cut{
-		{refuse, false, false}, {swallow, false, true}, {lose, true, false}, {refuse, true, true}, {delay, true, true}, {lose, false, true},
-		{swallow, true, false},
+		{torment.Refuse, false, false}, {torment.Swallow, false, true}, {torment.Lose, true, false}, {torment.Refuse, true, true}, {torment.Delay, true, true}, {torment.Lose, false, true},
+		{torment.Swallow, true, false},
 	}
 	if http {
-		cuts = append(cuts, cut{throttle, true, false}, cut{throttle, false, true})
+		cuts = append(cuts, cut{torment.Throttle, true, false}, cut{torment.Throttle, false, true})
 	}
 	return cuts
 }
@@ -65,7 +66,7 @@ func (s storm) rage(ctx context.Context, t *tormentor) error {
 	}
 	track(1, s.kills, 2*time.Second, 6*time.Second, func(r *rand.Rand, _ int) error { return s.killOne(ctx, t, r) })
 	track(2, s.stops, time.Second, 3*time.Second, func(r *rand.Rand, _ int) error {
-		w, release, err := t.pick(ctx, r)
+		w, release, err := t.crew.Pick(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -81,7 +82,7 @@ func (s storm) rage(ctx context.Context, t *tormentor) error {
 		if err := backoff.Wait(ctx, between(r, 2*time.Second, 5*time.Second)); err != nil {
 			return err
 		}
-		w, release, err := t.pick(ctx, r)
+		w, release, err := t.crew.Pick(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func (s storm) rage(ctx context.Context, t *tormentor) error {
 
 // killOne kills a worker and hires another, sometimes at once.
 func (s storm) killOne(ctx context.Context, t *tormentor, r *rand.Rand) error {
-	w, release, err := t.pick(ctx, r)
+	w, release, err := t.crew.Pick(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (s storm) cutOff(ctx context.Context, t *tormentor, r *rand.Rand, c cut) er
 		t.cut(ctx, nil, c.mode, d)
 		return nil
 	}
-	w, release, err := t.pick(ctx, r)
+	w, release, err := t.crew.Pick(ctx, r)
 	if err != nil {
 		return err
 	}
