@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/dedup"
 )
 
 // call is a batch of one shard in the hands of a worker, which uses it again.
@@ -176,13 +177,13 @@ func (w *window) settle(c *call, err error) {
 	if c.given {
 		err = ErrTimeout // whatever it returned
 	}
-	done, failed, why := w.split(n, err)
+	is := w.split(n, err)
 	handled := 0
 	var last checkpoint.Position
 	if len(w.deferred) > 0 {
-		w.keep(c, done)
+		w.keep(c, is.done)
 	}
-	for _, o := range c.ordinals[:done] {
+	for _, o := range c.ordinals[:is.done] {
 		if len(w.deferred) > 0 && w.deferred[o] != nil {
 			continue
 		}
@@ -192,8 +193,10 @@ func (w *window) settle(c *call, err error) {
 		c.pages = w.done(o, c.pages)
 		handled++
 	}
-	if why != nil {
-		w.failed(c, done, failed, why)
+	if is.why != nil {
+		w.failed(c, is)
+	} else {
+		w.troubled = 0
 	}
 	if len(w.deferred) > 0 {
 		w.answered(c)
@@ -227,32 +230,53 @@ func (c *call) tell() {
 	c.told = c.told[:0]
 }
 
-// split tells how many of n records are done after the handler returned err, how many of those behind them failed, and why.
-func (w *window) split(n int, err error) (done, failed int, why error) {
-	done, failed, why = settled(n, err)
-	if why != nil && w.r.cfg().Failure.Split == Whole {
-		return 0, n, err
+// split tells what became of n records after the handler returned err.
+func (w *window) split(n int, err error) outcome {
+	is, cfg := outcomeOf(n, err), w.r.cfg()
+	switch {
+	case is.why == nil:
+	case cfg.Failure.Split == Whole:
+		return outcome{end: n, why: err}
+	case cfg.Delivery == AtMostOnce && is.end > is.first:
+		is.end = n // they were handed out
 	}
-	return done, failed, why
+	return is
 }
 
-// failed says that of a call's records those from done on are not, and the first failed of them are to blame.
-func (w *window) failed(c *call, done, failed int, why error) {
-	if w.handling.Err() != nil {
-		failed = 0 // it was no attempt
+// failed says that of a call's records some failed, or none had its turn. It is no attempt if the context ended, or if the sink of the effects is to blame.
+func (w *window) failed(c *call, is outcome) {
+	if w.handling.Err() != nil || w.refusal(is.why) {
+		is.first, is.end = is.done, is.done
 	}
-	for _, o := range c.ordinals[done+failed:] {
+	for _, o := range c.ordinals[is.done:is.first] {
 		w.lanes.Return(o)
 	}
-	if failed > 0 {
-		w.fail(c, c.ordinals[done:done+failed], why, w.broken())
+	for _, o := range c.ordinals[is.end:] {
+		w.lanes.Return(o)
+	}
+	if is.first == is.end {
+		return
+	}
+	troubled := errors.Is(is.why, dedup.ErrUnavailable) || errors.Is(is.why, dedup.ErrUnsettled)
+	if troubled {
+		w.trouble()
+	}
+	w.fail(c, c.ordinals[is.first:is.end], is.why, w.broken() || troubled)
+}
+
+// trouble hands out nothing for a while, the longer the more often in a row the sink did not do what a call asked for.
+func (w *window) trouble() {
+	if now := time.Now(); !now.Before(w.hold) {
+		w.troubled = min(w.troubled+1, 30)
+		w.hold = now.Add(w.r.cfg().Failure.policy().Backoff.Delay(w.troubled))
+		signal(w.changed)
 	}
 }
 
 // broken tells whether a failure is not the records' fault.
 func (w *window) broken() bool {
 	b := w.r.cfg().Flow.Breaker
-	return b != nil && b.Open()
+	return b != nil && b.Open() && w.r.cfg().Delivery != AtMostOnce
 }
 
 // attempts is which attempt the call is for its record i. The handler may have changed what it was lent.

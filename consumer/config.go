@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/lease"
 )
@@ -32,6 +33,12 @@ type Config struct {
 	// Filter, if not nil, says which records are for the handler. The others are done as soon as they were read. It is called for each record that is read, and must be quick; where it panics, the
 	// record fails, as a record whose handler panics does.
 	Filter func(r Record) bool
+
+	// Delivery is how often a record may take effect. Default [AtLeastOnce].
+	Delivery Delivery
+	// Sink is where the effects live, which keeps a mark of each record beside them: see [Once], which sets it. By hand it is for handlers that call the Apply of the sink's package
+	// with [Record.Mark]. The shard is sealed in it before anything is read, and read from where it stands. Its method Setup(ctx) error, if it has one, is called when Run begins. Defaults to none.
+	Sink dedup.Sink
 
 	Order   Order
 	Batch   Batch
@@ -80,7 +87,7 @@ type Stop struct {
 
 func (c Config) withDefaults() Config {
 	c.Worker = cmp.Or(c.Worker, lease.ProcessName())
-	if c.Checkpoint == nil {
+	if c.Checkpoint == nil && c.Delivery != AtMostOnce {
 		c.Checkpoint = checkpoint.Any{checkpoint.EveryN(1000), checkpoint.Every(5 * time.Second)}
 	}
 	if c.Batch.Size == 0 {
@@ -90,6 +97,12 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	c.Order, c.Failure = c.Order.withDefaults(), c.Failure.withDefaults()
+	if h, ok := c.Handler.(sinking); ok && c.Sink == nil {
+		c.Sink = h.sink()
+	}
+	if c.Delivery == AtMostOnce {
+		fill(&c.Failure.MaxAttempts, 1)
+	}
 	fill(&c.Flow.Records, 20_000)
 	if c.Flow.Budget == nil {
 		c.Flow.Budget = NewBudget(DefaultBudget)
@@ -127,17 +140,20 @@ func (c Config) validate() error {
 	refuse(c.Start.Kind() == checkpoint.StartAfter, "Start", "is %s, a place in a single shard: use the zero Start, checkpoint.Latest or checkpoint.AtTime", c.Start)
 	refuse(c.Start.Kind() == checkpoint.StartAtTime && c.Start.Time().IsZero(), "Start", "is the zero instant: use the zero Start for the oldest record held")
 	c.Order.faults(refuse)
+	c.deliveryFaults(refuse)
 	c.Batch.faults(refuse)
 	c.Failure.faults(refuse, c.Order.By)
 	refuse(c.Flow.Records < 0, "Flow.Records", "is %d: use 1 or more, or 0 for 20000", c.Flow.Records)
 	refuse(c.Flow.Budget.limit < 1, "Flow.Budget", "has no size: make it with consumer.NewBudget")
 	refuse(c.Stop.Drain < 0, "Stop.Drain", "is %v: use a positive duration, or 0 for 30s", c.Stop.Drain)
 	refuse(c.Stop.Grace < 0, "Stop.Grace", "is %v: use a positive duration, or 0 for 5s", c.Stop.Grace)
-	faults = append(faults, strategyFaults("Checkpoint", c.Checkpoint)...)
+	if c.Delivery != AtMostOnce {
+		faults = append(faults, strategyFaults("Checkpoint", c.Checkpoint)...)
+	}
 	if err := c.Timing.Validate(); err != nil {
 		faults = append(faults, fmt.Errorf("consumer: Config.Timing: %w", err))
 	}
-	faults = append(faults, ownFault("Source", c.Source), ownFault("Leases", c.Leases), ownFault("Failure.Letters", c.Failure.Letters))
+	faults = append(faults, ownFault("Source", c.Source), ownFault("Leases", c.Leases), ownFault("Failure.Letters", c.Failure.Letters), ownFault("Sink", c.Sink))
 	return errors.Join(faults...)
 }
 
@@ -164,6 +180,8 @@ func noHandler(h Handler) bool {
 		return h == nil
 	case HandlerFunc:
 		return h == nil
+	case sinking:
+		return h.empty()
 	}
 	return false
 }

@@ -85,6 +85,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if err := c.deliverable(st); err != nil {
+			return err
+		}
 		begun := time.Now()
 		again, err := c.consume(ctx, st)
 		if !again {
@@ -153,15 +156,23 @@ func (c *Consumer) identify(ctx context.Context) (st Stream, err error) {
 	return st, err
 }
 
-// setUp makes or checks the place for letters, if it has a method for that.
+// setUp makes or checks the place for letters and that for marks, if they have a method for that.
 func (c *Consumer) setUp(ctx context.Context) error {
-	letters, ok := c.cfg.Failure.Letters.(interface {
-		Setup(ctx context.Context) error
-	})
-	if !ok {
-		return nil
+	for _, part := range []struct {
+		field string
+		value any
+	}{{"Failure.Letters", c.cfg.Failure.Letters}, {"Sink", c.cfg.Sink}} {
+		v, ok := part.value.(interface {
+			Setup(ctx context.Context) error
+		})
+		if !ok {
+			continue
+		}
+		if err := c.patiently(ctx, "set up Config."+part.field, v.Setup); err != nil {
+			return err
+		}
 	}
-	return c.patiently(ctx, "set up Config.Failure.Letters", letters.Setup)
+	return nil
 }
 
 // patiently tries again for a while what Run cannot begin without. When ctx ends first, that is an error only if an attempt had failed before.

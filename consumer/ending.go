@@ -1,18 +1,20 @@
 package consumer
 
-// halt hands out nothing more. The channel is closed when nothing is in anybody's hands.
-func (w *window) halt() <-chan struct{} {
+// halt hands out nothing more, or, emptying, nothing but what was read.
+func (w *window) halt(emptying bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stopped = true
+	w.emptying = emptying && !w.stopped
+	w.stopped = w.stopped || !w.emptying
 	close(w.flush)
 	w.rest()
-	return w.quiet
 }
 
-// rest notes that nothing is in anybody's hands, once that is so.
+// rest notes that nothing is in anybody's hands, once that is so: it closes quiet.
 func (w *window) rest() {
-	if w.stopped && len(w.calls) == 0 && len(w.deferred) == 0 && !isClosed(w.quiet) {
+	idle := w.stopped || w.emptying && w.lanes.Unfinished() == 0
+	if idle && len(w.calls) == 0 && len(w.deferred) == 0 && !isClosed(w.quiet) {
+		w.stopped = true
 		close(w.quiet)
 	}
 }
@@ -21,7 +23,7 @@ func (w *window) rest() {
 func (w *window) drop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lapsed = true
+	w.lapsed, w.stopped = true, true
 	for _, d := range w.awaited {
 		d.state = tooLate
 		for _, o := range d.ordinals {

@@ -19,6 +19,16 @@ func (c *Consumer) assigned(r *runner) {
 	tell(c, c.cfg.Hooks.Assigned, e)
 }
 
+func (c *Consumer) resumed(e Resumed) {
+	log := c.log.With("shard", e.Shard, "epoch", e.Epoch, "lease", e.Lease.String(), "sink", e.Sink.String())
+	if e.Sink.Before(e.Lease) {
+		log.Warn("the sink is behind the lease, what it lacks is applied again")
+	} else {
+		log.Info("the sink is ahead of the lease")
+	}
+	tell(c, c.cfg.Hooks.Resumed, e)
+}
+
 func (c *Consumer) lost(r *runner, reason Reason, err error) {
 	c.mu.Lock()
 	delete(c.runners, r)

@@ -25,6 +25,7 @@ type feed struct {
 	after    checkpoint.Position // everything up to here was read
 	start    checkpoint.Start    // where the next reader opens
 	gap      bool                // the gap at start was told
+	ended    bool                // the sink holds everything of the shard
 	fails    int                 // since the last page
 	size     int64               // what the next page may hold
 }
@@ -51,6 +52,9 @@ func (f *feed) reads(ctx context.Context) {
 		f.r.failed(fmt.Errorf("consumer: shard %s waits: %w", f.r.lease.Shard().ID, err))
 		_ = backoff.Wait(ctx, f.r.cfg().retries().Delay(fails)) // the next attempt sees the end of ctx
 	}
+	if !f.seal(ctx) {
+		return
+	}
 	for ctx.Err() == nil {
 		err := f.read(ctx)
 		if err == nil {
@@ -68,6 +72,9 @@ func (f *feed) reads(ctx context.Context) {
 
 // read opens the shard and hands its pages over; nil after the last one.
 func (f *feed) read(ctx context.Context) error {
+	if f.ended {
+		return f.end(ctx)
+	}
 	rd, err := f.open(ctx)
 	if err != nil {
 		return f.at("open", err)
@@ -91,8 +98,24 @@ func (f *feed) pass(ctx context.Context, rd Reader) (last bool, err error) {
 	if err != nil {
 		return false, f.at("read after", err)
 	}
+	if err := f.renounce(ctx, page); err != nil {
+		f.r.release(page)
+		return false, err
+	}
 	f.hand(page)
 	return page.End, context.Cause(ctx)
+}
+
+// renounce stores, if nothing may be handed out twice, that a page is done before it is handed out.
+func (f *feed) renounce(ctx context.Context, page Page) error {
+	if f.r.cfg().Delivery != AtMostOnce || len(page.Records) == 0 {
+		return nil
+	}
+	if err := f.r.lease.Checkpoint(ctx, page.Through, checkpoint.Ahead{}); err != nil {
+		return fmt.Errorf("store that what follows is handed out: %w", err)
+	}
+	f.r.stored(page.Through, len(page.Records))
+	return nil
 }
 
 func (f *feed) at(op string, err error) error { return fmt.Errorf("%s %s: %w", op, f.start, err) }
@@ -218,13 +241,20 @@ func (f *feed) skip(ctx context.Context, err error) bool {
 		f.window.forget()
 		return true
 	}
-	children, err := f.children(ctx)
-	if err != nil {
+	if err := f.end(ctx); err != nil {
 		f.r.failed(err)
 		return false
 	}
-	f.hand(Page{End: true, Children: children, Behind: -1})
 	return true
+}
+
+// end hands over the last page of a shard that is not read any further.
+func (f *feed) end(ctx context.Context) error {
+	children, err := f.children(ctx)
+	if err == nil {
+		f.hand(Page{End: true, Children: children, Behind: -1})
+	}
+	return err
 }
 
 // children finds in the listing who continues a shard that is gone.

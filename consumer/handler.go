@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/dedup"
 )
 
 // Handler processes records. It is called from many goroutines: never twice at once for one shard, or with [PerKey] for one key. The slice is lent until Handle returns; what
@@ -29,7 +30,7 @@ type HandlerFunc func(ctx context.Context, rs []Record) error
 func (f HandlerFunc) Handle(ctx context.Context, rs []Record) error { return f(ctx, rs) }
 
 // PartialError says how far a handler got in a batch: rs[:Done] are done, rs[Done] failed. A Done that is negative or not below the
-// length of the batch says that nothing is done.
+// length of the batch says that nothing is done. In a [*dedup.RolledBackError] it says which record failed, and nothing is done.
 type PartialError struct {
 	Done int
 	Err  error
@@ -123,30 +124,40 @@ func recovered(err *error) {
 
 var errNilPartial = errors.New("consumer: the handler returned a nil *PartialError as an error: return nil itself")
 
-// settled is how many of n records are done after a handler returned err, how many of those behind them failed – the next one, none if
-// its turn did not come, or all if the handler did not say –, and why.
-func settled(n int, err error) (done, failed int, why error) {
+// outcome is what became of the records of a call, by their numbers in it: those below done are done, those from first on below end failed, and the others had no turn.
+type outcome struct {
+	done, first, end int
+	why              error // nil: all are done
+}
+
+// outcomeOf is that of n records whose handler returned err.
+func outcomeOf(n int, err error) outcome {
 	if err == nil {
-		return n, 0, nil
+		return outcome{done: n, first: n, end: n}
 	}
 	var partial *PartialError
 	switch {
 	case !errors.As(err, &partial):
-		return 0, n, err
+		return outcome{end: n, why: err}
 	case partial == nil:
-		return 0, n, errNilPartial
+		return outcome{end: n, why: errNilPartial}
 	case partial.Done < 0 || partial.Done >= n:
-		return 0, n, fmt.Errorf("consumer: the handler says that %d of %d records are done and one failed, so none counts as done: %w", partial.Done, n, err)
-	case partial.Err == nil:
-		return partial.Done, 1, errors.New("consumer: the handler gave a PartialError without a reason")
+		return outcome{end: n, why: fmt.Errorf("consumer: the handler says that %d of %d records are done and one failed, so none counts as done: %w", partial.Done, n, err)}
 	}
-	if err != error(partial) { //nolint:errorlint // what was said around it counts too
-		return partial.Done, 1, err
+	o := outcome{done: partial.Done, first: partial.Done, end: partial.Done + 1, why: err}
+	if _, rolledBack := errors.AsType[*dedup.RolledBackError](err); rolledBack {
+		o.done = 0 // what was done before it is undone
+		return o
 	}
-	if _, untried := errors.AsType[*untriedError](partial.Err); untried {
-		return partial.Done, 0, partial.Err
+	if partial.Err == nil {
+		o.why = errors.New("consumer: the handler gave a PartialError without a reason")
+	} else if err == error(partial) { //nolint:errorlint // what is said around it counts too
+		o.why = partial.Err
+		if _, untried := errors.AsType[*untriedError](partial.Err); untried {
+			o.end = o.first
+		}
 	}
-	return partial.Done, 1, partial.Err
+	return o
 }
 
 // untriedError says of the record behind those that are done that its turn did not come.

@@ -6,29 +6,34 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/runnelhq/runnel/dedup"
 )
 
 func TestSettledNeverCountsWhatIsNotDone(t *testing.T) {
 	why := errors.New("why")
 	for _, c := range []struct {
-		err          error
-		done, failed int
+		err              error
+		done, first, end int
 	}{
-		{nil, 3, 0},
-		{why, 0, 3},
-		{&PartialError{Done: 2, Err: why}, 2, 1},
-		{fmt.Errorf("wrapped: %w", &PartialError{Done: 1, Err: why}), 1, 1},
-		{&PartialError{Done: 0, Err: why}, 0, 1},
-		{&PartialError{Done: 3, Err: why}, 0, 3},
-		{&PartialError{Done: -1, Err: why}, 0, 3},
+		{nil, 3, 3, 3},
+		{why, 0, 0, 3},
+		{&PartialError{Done: 2, Err: why}, 2, 2, 3},
+		{fmt.Errorf("wrapped: %w", &PartialError{Done: 1, Err: why}), 1, 1, 2},
+		{&PartialError{Done: 0, Err: why}, 0, 0, 1},
+		{&PartialError{Done: 3, Err: why}, 0, 0, 3},
+		{&PartialError{Done: -1, Err: why}, 0, 0, 3},
+		{&dedup.RolledBackError{Err: why}, 0, 0, 3},
+		{&dedup.RolledBackError{Err: &PartialError{Done: 2, Err: why}}, 0, 2, 3}, // what was done before it is undone
+		{fmt.Errorf("wrapped: %w", &dedup.RolledBackError{Err: &PartialError{Done: 3, Err: why}}), 0, 0, 3},
 	} {
-		done, failed, failure := settled(3, c.err)
-		if done != c.done || failed != c.failed || (failure == nil) != (c.err == nil) || c.err != nil && !errors.Is(failure, why) {
-			t.Errorf("%v: %d done, %d failed, %v; want %d and %d", c.err, done, failed, failure, c.done, c.failed)
+		o := outcomeOf(3, c.err)
+		if o.done != c.done || o.first != c.first || o.end != c.end || (o.why == nil) != (c.err == nil) || c.err != nil && !errors.Is(o.why, why) {
+			t.Errorf("%v: %+v; want %+v", c.err, o, c)
 		}
 	}
-	if done, _, failure := settled(3, &PartialError{Done: 1}); done != 1 || failure == nil {
-		t.Errorf("a PartialError without a reason: %d done, %v", done, failure)
+	if o := outcomeOf(3, &PartialError{Done: 1}); o.done != 1 || o.why == nil {
+		t.Errorf("a PartialError without a reason: %+v", o)
 	}
 }
 
@@ -40,10 +45,10 @@ func TestEachStopsAtTheRecordThatPanics(t *testing.T) {
 		}
 		return nil
 	})
-	done, _, failure := settled(3, h.Handle(t.Context(), []Record{{Position: at(1)}, {Position: at(2)}, {Position: at(3)}}))
+	o := outcomeOf(3, h.Handle(t.Context(), []Record{{Position: at(1)}, {Position: at(2)}, {Position: at(3)}}))
 	var p *PanicError
-	if done != 1 || !errors.As(failure, &p) || !errors.Is(failure, why) || !strings.Contains(string(p.Stack), "TestEachStopsAtTheRecordThatPanics") {
-		t.Errorf("%d done, %v", done, failure)
+	if o.done != 1 || !errors.As(o.why, &p) || !errors.Is(o.why, why) || !strings.Contains(string(p.Stack), "TestEachStopsAtTheRecordThatPanics") {
+		t.Errorf("%+v", o)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 // be quick. A hook that panics is logged and otherwise ignored.
 type Hooks struct {
 	Assigned     func(Assigned)
+	Resumed      func(Resumed)
 	Lost         func(Lost)
 	Page         func(PageRead)
 	Handled      func(Handled)
@@ -28,6 +29,14 @@ type Assigned struct {
 	Shard string
 	Epoch uint64
 	Start checkpoint.Start // where it begins
+}
+
+// Resumed says that the sink of a shard stands elsewhere than its lease, and that the shard is read from where the sink stands. The sink is ahead after a crash: what it holds was not yet stored with
+// the lease. It is behind if it has lost what it held, as after a fail-over: what is missing is applied again.
+type Resumed struct {
+	Shard       string
+	Epoch       uint64
+	Lease, Sink checkpoint.Position
 }
 
 // Lost says that this worker no longer works on a shard.
@@ -48,6 +57,7 @@ const (
 	ReasonEnded     Reason = "ended"     // read to its end
 	ReasonLost      Reason = "lost"      // taken by another worker, or this one cannot know
 	ReasonStuck     Reason = "stuck"     // by the watchdog: one call took too long, and returned when its context ended; given up, with its last position
+	ReasonRefused   Reason = "refused"   // the sink knows a higher epoch than the lease, or has forgotten this one: given up, to be taken in a higher epoch
 	ReasonAbandoned Reason = "abandoned" // a handler ignored the end of its context: the shard is freed when the session expires
 )
 
@@ -137,6 +147,7 @@ type Failed struct {
 func JoinHooks(hs ...Hooks) Hooks {
 	return Hooks{
 		Assigned:     joined(hs, func(h Hooks) func(Assigned) { return h.Assigned }),
+		Resumed:      joined(hs, func(h Hooks) func(Resumed) { return h.Resumed }),
 		Lost:         joined(hs, func(h Hooks) func(Lost) { return h.Lost }),
 		Page:         joined(hs, func(h Hooks) func(PageRead) { return h.Page }),
 		Handled:      joined(hs, func(h Hooks) func(Handled) { return h.Handled }),

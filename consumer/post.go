@@ -9,14 +9,18 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/internal/failure"
 )
 
 // letterTime is how long storing letters may take.
 const letterTime = 30 * time.Second
 
-// recordKey is the attribute of a letter with the record's own key, where it is ordered by another.
-const recordKey = "record.key"
+// Attributes of letters.
+const (
+	recordKey  = "record.key"  // the record's own key, where it is ordered by another
+	recordMark = "record.mark" // "key" or "alone": the sink of the consumer has noted the record among the dead, or will; by what it is ordered
+)
 
 // parcel is what is to be stored together, and the records that are done with it.
 type parcel struct {
@@ -74,7 +78,7 @@ func (w *window) send(p *parcel) error {
 	}
 	ls := make([]deadletter.Letter, len(p.records))
 	for i, rec := range p.records {
-		l, err := w.r.letter(rec, p.key, p.faults[i])
+		l, err := w.r.letter(rec, p, p.faults[i])
 		if err != nil {
 			return err
 		}
@@ -82,12 +86,35 @@ func (w *window) send(p *parcel) error {
 	}
 	ctx, cancel := context.WithTimeout(w.handling, letterTime)
 	defer cancel()
-	return contained("Failure.Letters", func() error {
+	err := contained("Failure.Letters", func() error {
 		if store := cfg.parks(); store != nil && !p.stray {
 			return store.Park(ctx, ls, p.open)
 		}
 		return cfg.Letters.Put(ctx, ls)
 	})
+	if err != nil {
+		return fmt.Errorf("put into Failure.Letters: %w", err)
+	}
+	return w.bury(ctx, p)
+}
+
+// bury has the sink pass records whose letters are stored, so that each is applied by its redrive or not at all.
+func (w *window) bury(ctx context.Context, p *parcel) error {
+	sink := w.r.cfg().Sink
+	if sink == nil {
+		return nil
+	}
+	ms := make([]dedup.Mark, len(p.records))
+	for i, rec := range p.records {
+		m := w.stamp
+		m.Key, m.Alone, m.Position = p.key, p.stray, rec.Position
+		ms[i] = m
+	}
+	err := contained("Sink", func() error { return sink.Bury(ctx, ms) })
+	if err == nil || w.refused(err) {
+		return err
+	}
+	return fmt.Errorf("note in Config.Sink: %w", err)
 }
 
 // contained has a panic of a part that the user gave be an error.
@@ -133,7 +160,7 @@ func (w *window) posted(c *call, p *parcel, err error) {
 		}
 		signal(w.changed)
 		c.told = append(c.told, func() {
-			w.r.failed(fmt.Errorf("consumer: %d records of shard %s from %s on cannot be put into Failure.Letters, and wait: %w",
+			w.r.failed(fmt.Errorf("consumer: %d records of shard %s from %s on cannot be given up, and wait: %w",
 				len(p.records), p.records[0].Shard, p.records[0].Position, err))
 		})
 		return
@@ -165,16 +192,23 @@ func (r *runner) letterID(rec Record) string {
 }
 
 // letter is a record as a letter.
-func (r *runner) letter(rec Record, key string, f failed) (deadletter.Letter, error) {
+func (r *runner) letter(rec Record, p *parcel, f failed) (deadletter.Letter, error) {
 	l := deadletter.Letter{
-		Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation, Epoch: rec.Epoch, Key: key, Arrived: rec.Arrived,
+		Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation, Epoch: rec.Epoch, Key: p.key, Arrived: rec.Arrived,
 		Payload: bytes.Clone(rec.Data), Reason: deadletter.Reason(f.reason), Attempts: f.attempts, Errors: deadletter.Chain(f.err), Failed: f.last, First: f.first, Worker: r.cfg().Worker,
 	}
-	if rec.Key != key {
-		l.Attributes = map[string]string{recordKey: rec.Key}
+	if rec.Key != p.key {
+		note(&l.Attributes, recordKey, rec.Key)
 	}
-	if p, ok := errors.AsType[*PanicError](f.err); ok {
-		l.Stack = string(p.Stack)
+	switch {
+	case r.cfg().Sink == nil:
+	case p.stray:
+		note(&l.Attributes, recordMark, "alone")
+	default:
+		note(&l.Attributes, recordMark, "key")
+	}
+	if panicked, ok := errors.AsType[*PanicError](f.err); ok {
+		l.Stack = string(panicked.Stack)
 	}
 	if codec, ok := r.source().(Codec); ok {
 		b, err := codec.Encode(rec)

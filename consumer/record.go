@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/dedup"
 )
 
 // Record is one change of a stream.
@@ -37,6 +38,18 @@ type Record struct {
 // position, separated by spaces.
 func (r Record) ID() string {
 	return strings.Join([]string{r.Stream, r.Shard, r.Position.Sort()}, " ")
+}
+
+// Mark names the record to the sink of its effects, with the right of this worker to apply it: for handlers that call the Apply of a sink's package by hand, with [Config].Sink set. It is to be asked by the handler,
+// before it returns.
+func (r Record) Mark() dedup.Mark {
+	m := dedup.Mark{
+		Stream: r.Stream, Shard: r.Shard, Key: r.Key, Position: r.Position, Epoch: r.Epoch, Generation: r.Generation, Redrive: r.Redriven,
+	}
+	if r.in != nil {
+		r.in.window().sign(&m, r.ordinal)
+	}
+	return m
 }
 
 // Clone is a copy of r whose Data may be kept. Raw, which a source's own functions read, is not copied, and may hold in memory the whole answer that the record

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/dedup"
 )
 
 // Redrive hands letters of Failure.Letters, which must be a [deadletter.Store], to the handler once more: those of q, whose zero value is all letters of the application and of the stream that has the name now. They come one at a
@@ -13,6 +14,8 @@ import (
 // stays, with the failure in its history, and holds up the later ones of its key if the key is parked. With its last letter a key is no longer parked: its next record goes to the handler.
 //
 // [Defer] keeps nothing of a redriven record: a handler that calls it has failed.
+//
+// With a [Config].Sink that decides: a record that was applied after all, or again after a reset, is void, and its letter goes; one that is still with the owner of its shard fails with [dedup.ErrPending], and stays.
 //
 // It may be called while Run runs, in this process or another, and may be interrupted at any time. The letters of keys that are not parked come late, behind records that were handled since.
 func (c *Consumer) Redrive(ctx context.Context, q deadletter.Query) (deadletter.Redriven, error) {
@@ -50,14 +53,22 @@ func (c *Consumer) redrive(ctx context.Context, l deadletter.Letter) error {
 	if err != nil {
 		return err
 	}
+	switch _, marked := l.Attributes[recordMark]; {
+	case marked && c.cfg.Sink == nil:
+		return errors.New("consumer: Config.Sink is nil, and the sink of the consumer that wrote the letter decides whether its record is applied: redrive it with that")
+	case !marked && c.cfg.Sink != nil:
+		return errors.New("consumer: the letter was written by a consumer without Config.Sink, which knows nothing of its record: redrive it without")
+	}
 	if limit := c.cfg.Failure.Timeout; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrTimeout)
 		defer cancel()
 	}
-	w := &window{redriving: true}
+	w := &window{redriving: true, stamp: dedup.Mark{
+		App: l.App, Scope: c.cfg.Order.scope(), Key: l.Key, Alone: l.Attributes[recordMark] == "alone",
+	}}
 	rec.in = w
-	_, _, err = settled(1, handle(ctx, c.cfg.Handler, []Record{rec}))
+	err = outcomeOf(1, handle(ctx, c.cfg.Handler, []Record{rec})).why
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil && w.kept {

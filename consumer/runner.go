@@ -42,10 +42,14 @@ type runner struct {
 }
 
 func newRunner(c *Consumer, st Stream, l *lease.Lease) *runner {
+	strategy := c.cfg.Checkpoint
+	if c.cfg.Delivery == AtMostOnce {
+		strategy = checkpoint.Manual{} // the feed stores positions
+	}
 	return &runner{
 		c: c, stream: st, lease: l,
 		log:      c.log.With("shard", l.Shard().ID, "epoch", l.Epoch()),
-		progress: newProgress(c.cfg.Checkpoint, l.Position(), newAsked()),
+		progress: newProgress(strategy, l.Position(), newAsked()),
 		settled:  make(chan struct{}, 1),
 		resume:   make(chan struct{}, 1),
 		behind:   -1,
@@ -64,6 +68,10 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 		r.c.lost(r, ReasonAbandoned, errAbandoned)
 		r.c.left(running)
 		return running
+	}
+	if by := s.window.unsealedBy(); by != nil && ctx.Err() == nil {
+		r.lift(ctx, by)
+		return nil
 	}
 	stuck := errors.Is(lost, ErrStuck)
 	if lost == nil || stuck {
@@ -84,27 +92,49 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 // giveUp ends the epoch: END after the shard's last page, and otherwise a release.
 func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
 	records := r.progress.rest()
-	done := w.reached()
-	if w.over && r.end(ctx, done.at, records, w.children) {
+	done := r.reached(w)
+	if w.over && r.end(ctx, w, done.at, records) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
+	advancing, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
 	defer cancel()
-	err := r.lease.Release(ctx, done.at, done.ahead)
+	unmoved := r.advance(advancing, w, done.at)
+	if by := w.unsealedBy(); by != nil {
+		r.lift(ctx, by)
+		return
+	}
+	if unmoved != nil { // the sink may not hold what was done since
+		done = place{at: r.lease.Position()}
+	}
+	releasing, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
+	defer cancel()
+	err := r.lease.Release(releasing, done.at, done.ahead)
 	if err != nil {
 		r.failed(err)
 	} else {
 		r.stored(done.at, records)
 	}
-	r.c.lost(r, reason, err)
+	r.c.lost(r, reason, errors.Join(unmoved, err))
+}
+
+// reached is how far the shard is done as far as the lease may know: its position never goes back, also where the sink has.
+func (r *runner) reached(w *window) place {
+	done := w.reached()
+	if stored := r.lease.Position(); done.at.Before(stored) {
+		done = place{at: stored}
+	}
+	return done
 }
 
 // end marks the shard as ended, and tries again until that is stored, or the shard is to be given up.
-func (r *runner) end(ctx context.Context, p checkpoint.Position, records int, children []Shard) bool {
+func (r *runner) end(ctx context.Context, w *window, p checkpoint.Position, records int) bool {
 	ctx, free := r.graced(ctx)
 	defer free()
+	if r.advance(ctx, w, checkpoint.End()) != nil {
+		return false
+	}
 	for fails := 1; ; fails++ {
-		err := r.lease.End(ctx, p, children)
+		err := r.lease.End(ctx, p, w.children)
 		if err == nil {
 			r.stored(p, records)
 			r.c.lost(r, ReasonEnded, nil)
@@ -160,18 +190,26 @@ func (r *runner) adopt(page Page, w *window) {
 
 // settle gives back what a page held. No record of it is used any longer.
 func (r *runner) settle(page Page) {
-	if page.Release != nil {
-		page.Release()
-	}
+	defer r.release(page)
 	if r.inFlight.Add(-int64(len(page.Records))) == 0 {
 		signal(r.settled)
+	}
+}
+
+// release gives back what a page held that is not in flight.
+func (r *runner) release(page Page) {
+	if page.Release != nil {
+		page.Release()
 	}
 	r.cfg().Flow.Budget.add(-page.Bytes)
 }
 
 // write stores how far the shard is done. It gives false when nothing more can be stored in this epoch.
 func (r *runner) write(ctx context.Context, w *window, records int) bool {
-	done := w.reached()
+	done := r.reached(w)
+	if err := r.advance(ctx, w, done.at); err != nil {
+		return false
+	}
 	if err := r.lease.Checkpoint(ctx, done.at, done.ahead); err != nil {
 		if ctx.Err() == nil {
 			r.failed(err)

@@ -66,6 +66,9 @@ func (s *shift) work(ctx context.Context) (lost error) {
 			}
 		case <-s.window.changed:
 			over, quit := s.window.state()
+			if by := s.window.unsealedBy(); by != nil {
+				return by
+			}
 			if quit {
 				s.r.failed(errQuit)
 			}
@@ -121,11 +124,17 @@ func (s *shift) write() time.Duration {
 // grace. What still runs after that is returned.
 func (s *shift) end(lost error) (running <-chan struct{}) {
 	s.endReading(ErrDrain)
-	s.endHanding(ErrDrain)
-	quiet := s.window.halt()
+	emptying := lost == nil && s.r.cfg().Delivery == AtMostOnce // what was read is read by nobody again
+	if !emptying {
+		s.endHanding(ErrDrain)
+		s.window.halt(false)
+	}
 	worked := spawn(func() { // all but a write have returned
 		<-s.fed
-		<-quiet
+		if emptying {
+			s.window.halt(true)
+		}
+		<-s.window.quiet
 		s.window.clear()
 		s.endHandling(nil)
 	})

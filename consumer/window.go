@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/ordering"
 )
 
@@ -20,7 +21,9 @@ type window struct {
 	space    chan struct{}   // holds one token: the feed may read on
 	flush    chan struct{}   // closed when nothing more is handed out
 	more     func(uint64) bool
-	single   bool // the handler is one of single records
+	single   bool       // the handler is one of single records
+	plainly  bool       // the position says all that is stored: what is done behind it is not, or the sink knows
+	stamp    dedup.Mark // what the marks of its records have in common
 
 	mu       sync.Mutex
 	lanes    ordering.Lanes
@@ -28,17 +31,19 @@ type window struct {
 	ends     []pageEnd // of the pages that are not done
 	at       checkpoint.Position
 	restored ahead
-	pages    int     // not settled
-	starved  bool    // the feed waits for room
-	closed   bool    // the shard's last page is there
-	children []Shard // which it named
-	over     bool    // and everything is done
-	stopped  bool    // nothing more is handed out
-	quit     bool    // the handler, or a hook, ended its goroutine
-	lapsed   bool    // acknowledgements are not waited for any longer
-	dropped  bool    // nothing more is settled
-	cleared  bool    // the pages were given back
-	last     place   // how far the shard was done then
+	pages    int                 // not settled
+	starved  bool                // the feed waits for room
+	closed   bool                // the shard's last page is there
+	children []Shard             // which it named
+	over     bool                // and everything is done
+	stopped  bool                // nothing more is handed out
+	emptying bool                // but what was read: it will not come again
+	unsealed *dedup.RefusedError // by the sink
+	quit     bool                // the handler, or a hook, ended its goroutine
+	lapsed   bool                // acknowledgements are not waited for any longer
+	dropped  bool                // nothing more is settled
+	cleared  bool                // the pages were given back
+	last     place               // how far the shard was done then
 	quiet    chan struct{}
 	calls    []*call   // under way
 	bytes    int64     // of the batch that was taken last
@@ -52,6 +57,7 @@ type window struct {
 	awaited  []*Deferred          // with a deadline, in its order
 	parked   map[string]struct{}
 	unsent   int    // how often in a row letters could not be stored
+	troubled int    // and the sink did not do what a call asked for
 	givenUp  int    // records
 	toldFull uint64 // the record of which was told that it holds up the reading, and 1
 
@@ -92,6 +98,8 @@ func newWindow(handling, handing context.Context, r *runner) *window {
 		w.more = w.fits
 	}
 	_, w.single = r.cfg().Handler.(each)
+	w.stamp = r.stamp()
+	w.plainly = r.sealed() || r.cfg().Delivery == AtMostOnce
 	return w
 }
 
@@ -132,6 +140,9 @@ func (w *window) add(page Page, kinds []kind) {
 	}
 	w.pages++
 	w.end(page)
+	if w.r.cfg().Delivery == AtMostOnce && w.at.Before(page.Through) {
+		w.at = page.Through // which is stored
+	}
 	if idle {
 		w.readyAt = now
 	}
@@ -305,6 +316,9 @@ func (w *window) reached() place {
 	defer w.mu.Unlock()
 	if w.cleared {
 		return w.last
+	}
+	if w.plainly {
+		return place{at: w.at}
 	}
 	low, top := w.lanes.Watermark(), w.top()
 	if low == top {

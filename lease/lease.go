@@ -19,6 +19,7 @@ import (
 type Lease struct {
 	shard    Shard
 	start    checkpoint.Start
+	origin   checkpoint.Start
 	ahead    checkpoint.Ahead
 	holder   holder
 	session  *session
@@ -46,7 +47,7 @@ type Lease struct {
 func newLease(row shardRow, s *session, k keys, byWeight bool, learn func(shardRow), end context.CancelCauseFunc) *Lease {
 	return &Lease{
 		shard: Shard{ID: row.ID, Parents: row.Parents, Closed: row.Closed, Meta: row.Meta},
-		start: startIn(row), ahead: row.Ahead, holder: holder{s.name, row.Epoch, row.Generation},
+		start: startIn(row), origin: row.Start, ahead: row.Ahead, holder: holder{s.name, row.Epoch, row.Generation},
 		session: s, keys: k, byWeight: byWeight, learn: learn,
 		draining: make(chan struct{}), lost: make(chan struct{}), end: end, row: row, measured: s.clock.mono(),
 	}
@@ -74,6 +75,9 @@ func (l *Lease) Session() string { return l.holder.session }
 
 // Start is where to begin: after the position that the taking write carried, or where the shard starts.
 func (l *Lease) Start() checkpoint.Start { return l.start }
+
+// Origin is where the shard begins if nothing of it is processed, whatever the position.
+func (l *Lease) Origin() checkpoint.Start { return l.origin }
 
 // Ahead is what is done behind the position of [Lease.Start], as the taking write carried it. It holds only if the first record read is the one that it names as
 // its first.
@@ -160,6 +164,17 @@ func (l *Lease) Release(ctx context.Context, p checkpoint.Position, ahead checkp
 		err = errors.Join(l.failed("release", backwards), err)
 	}
 	return err
+}
+
+// Lift gives the shard up at the stored position, as [Lease.Release] does, and has its next epoch be above epoch and its generation no lower than generation, in one write: for an owner
+// whose sink knows higher ones than the lease, as after a lease table was restored from a backup. Who is not the owner any longer changes nothing: [ErrLost].
+func (l *Lease) Lift(ctx context.Context, epoch, generation uint64) error {
+	if !l.finish() {
+		return l.failed("lift", ErrLost)
+	}
+	return l.write(ctx, "lift", l.mine, true,
+		func(r shardRow) (shardRow, error) { return lifted(r, l.holder, epoch, generation, l.successor()) },
+		func(r shardRow) bool { return r.version != 0 && !l.holder.holds(r) && r.Epoch >= max(epoch, l.holder.epoch) })
 }
 
 // End creates the leases of the children, then marks the shard as ended at p. After the write of END was sent, whatever the answer, this epoch is over;

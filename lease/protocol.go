@@ -177,6 +177,15 @@ func released(r shardRow, h holder, p progress, next string) (shardRow, error) {
 	return r, err
 }
 
+// lifted is the row with no owner, whose next epoch is above epoch and whose generation is no lower than generation. It fails with [ErrLost].
+func lifted(r shardRow, h holder, epoch, generation uint64, next string) (shardRow, error) {
+	r, err := released(r, h, r.progress(), next)
+	if err == nil {
+		r.Epoch, r.Generation = max(r.Epoch, epoch), max(r.Generation, generation)
+	}
+	return r, err
+}
+
 // freed is the row of a session that runs no work on it, without the owner, and false if it is not the session's.
 func freed(r shardRow, session string, running bool) (shardRow, bool) {
 	if r.version == 0 || r.State != open || r.Owner != session || running {

@@ -15,7 +15,11 @@ import (
 // Sink is a [dedup.Effects] in the memory of one process. It is safe for concurrent use.
 type Sink struct {
 	book marks.Book
+	*memory
+}
 
+// memory is what a database holds elsewhere.
+type memory struct {
 	mu      sync.Mutex
 	values  map[string][]byte
 	shards  map[shardKey]*shard
@@ -38,8 +42,11 @@ type deadKey struct {
 
 // New returns an empty sink.
 func New() *Sink {
-	return &Sink{values: make(map[string][]byte), shards: make(map[shardKey]*shard), entries: make(map[string]marks.Entry)}
+	return &Sink{memory: &memory{values: make(map[string][]byte), shards: make(map[shardKey]*shard), entries: make(map[string]marks.Entry)}}
 }
+
+// Another returns a sink on the same values and marks, as another process has: what it knows of shards, it has from there.
+func (s *Sink) Another() *Sink { return &Sink{memory: s.memory} }
 
 // Tx is what an Apply does: it is kept if its function returns nil.
 type Tx struct {

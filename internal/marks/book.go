@@ -23,8 +23,8 @@ type Owner struct {
 	seal  Seal                // as last known to be stored
 	from  checkpoint.Position // what the sink held when it was sealed
 	voids bool
-	tried map[checkpoint.Position]struct{}
-	order []checkpoint.Position // of tried
+	tried map[checkpoint.Position]struct{} // or found applied by an earlier owner
+	order []checkpoint.Position            // of tried
 }
 
 func keyOf(m dedup.Mark) [3]string { return [3]string{m.App, m.Stream, m.Shard} }
@@ -94,16 +94,30 @@ func (o *Owner) Try(ms []dedup.Mark, fresh []int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range fresh {
-		p := clone(ms[i].Position)
-		if _, there := o.tried[p]; there {
-			continue
-		}
-		o.tried[p] = struct{}{}
-		o.order = append(o.order, p)
+		o.add(ms[i].Position)
 	}
 	if over := len(o.order) - max(remembered, 2*len(fresh)); over > 0 {
 		o.forget(over)
 	}
+}
+
+// seen notes that a mark was found applied, by an earlier owner.
+func (o *Owner) seen(m dedup.Mark) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.add(m.Position)
+	if over := len(o.order) - remembered; over > 0 {
+		o.forget(over)
+	}
+}
+
+func (o *Owner) add(p checkpoint.Position) {
+	if _, there := o.tried[p]; there {
+		return
+	}
+	p = clone(p)
+	o.tried[p] = struct{}{}
+	o.order = append(o.order, p)
 }
 
 // Moved notes that low is stored at p.

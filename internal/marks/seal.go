@@ -98,7 +98,8 @@ func Decide(s Seal, done map[string]Done, o *Owner, ms []dedup.Mark) (Batch, err
 			}
 			applied = passed || !d.Position.Before(m.Position)
 			if applied && !passed && d.Epoch != s.Epoch {
-				continue // an earlier owner did it, in order
+				o.seen(m) // an earlier owner did it, in order: it is a repeat also when it comes again behind records of this one
+				continue
 			}
 		}
 		switch {

@@ -1,0 +1,72 @@
+package deduptest
+
+import "github.com/runnelhq/runnel/dedup"
+
+var (
+	shards  = []dedup.Scope{dedup.PerShard}
+	lanes   = []dedup.Scope{dedup.PerKey}
+	ids     = []dedup.Scope{dedup.PerID}
+	fenced  = []dedup.Scope{dedup.PerShard, dedup.PerKey}
+	inEvery = []dedup.Scope{dedup.PerShard, dedup.PerKey, dedup.PerID}
+)
+
+func promises() []promise {
+	return []promise{
+		{"the first seal takes the position of the lease", fenced, firstSeal, nil},
+		{"low is kept across epochs", fenced, lowIsKept, nil},
+		{"an owner may seal again", fenced, sealAgain, nil},
+		{"a lower epoch does not seal", fenced, sealLower, nil},
+		{"an older generation does not seal", fenced, sealOlder, nil},
+		{"a newer generation begins anew", fenced, sealNewer, nil},
+		{"a newer generation of a lower epoch does not seal", fenced, sealNewerLower, nil},
+		{"the order of a shard waits until no mark of a key is left", lanes, sealOverLanes, nil},
+		{"who has not sealed does not write", fenced, writeUnsealed, nil},
+		{"who is of another generation does not write", fenced, writeOtherGeneration, nil},
+		{"who was succeeded does not write", fenced, writeFenced, nil},
+		{"a write under way is before the seal or not at all", fenced, sealWhileWriting, nil},
+		{"a record is applied once", inEvery, applyOnce, nil},
+		{"what is fresh of a call is handed over in order", inEvery, applySome, nil},
+		{"a call without records does nothing", inEvery, applyNothing, nil},
+		{"what the function refuses is undone", inEvery, functionFails, nil},
+		{"what the database refuses is undone", inEvery, databaseRefuses, func(d database) bool { return d.refuses }},
+		{"a panic is undone and reaches the caller", inEvery, functionPanics, nil},
+		{"a record behind a later one is out of order", fenced, outOfOrder, nil},
+		{"many records go in one call", inEvery, manyRecords, nil},
+		{"an ended context is an error, and nothing is done", inEvery, endedContext, nil},
+		{"a context that ends meanwhile leaves all or nothing", inEvery, contextEnds, nil},
+		{"what is passed over is done", fenced, advanceOver, nil},
+		{"low moves up only", fenced, advanceBack, nil},
+		{"the end of a shard is kept", fenced, advanceToEnd, nil},
+		{"marks of keys go with low", lanes, marksGo, func(d database) bool { return d.rows != nil }},
+		{"what is stored does not grow with records", fenced, storageIsBounded, func(d database) bool { return d.rows != nil }},
+		{"keys go side by side", lanes, sideBySide, nil},
+		{"records without a key are ordered by nothing", lanes, alone, nil},
+		{"keys may be any bytes", lanes, keysAreExact, nil},
+		{"keys at once", lanes, lanesAtOnce, nil},
+		{"positions are ordered as numbers and kept as texts", fenced, positions, nil},
+		{"positions tell records apart", ids, positionsOfIDs, nil},
+		{"shards, streams and applications do not meet", inEvery, apart, nil},
+		{"what is buried is passed without an effect", inEvery, buryPasses, nil},
+		{"what was applied is not buried", inEvery, buryApplied, nil},
+		{"a burial behind a later record is out of order", fenced, buryOutOfOrder, nil},
+		{"many records are buried in one call", inEvery, buryMany, nil},
+		{"what was buried is redriven once", inEvery, redriveOnce, nil},
+		{"a redrive that fails may be repeated", inEvery, redriveFails, nil},
+		{"one of several redrives wins", inEvery, redriveRace, nil},
+		{"what was not passed is pending", inEvery, redrivePending, nil},
+		{"a letter is void when a newer generation has applied its record", inEvery, redriveOlder, nil},
+		{"a letter below the start of a reset is kept", fenced, redriveBelowReset, nil},
+		{"records in no order need no fence", ids, idsNeedNoFence, nil},
+
+		{"trace: the sink stands behind the lease", fenced, sinkBehindLease, nil},
+		{"trace: the sink is restored behind the lease", fenced, sinkRestored, func(d database) bool { return d.save != nil }},
+		{"trace: the sink has forgotten the seal", fenced, sealForgotten, func(d database) bool { return d.save != nil }},
+		{"trace: a shard is reset to an earlier position", fenced, resetEarlier, nil},
+		{"trace: a crash above a record that was not finished", lanes, crashAboveUnfinished, nil},
+		{"trace: a key of a parent at a high epoch, then of its child", fenced, parentAndChild, nil},
+		{"trace: the table of leases is restored from a backup", fenced, leasesRestored, nil},
+		{"trace: an epoch is handed out twice", fenced, epochTwice, nil},
+		{"trace: a letter is stored, a crash, the record is applied, redrive", fenced, letterThenApplied, nil},
+		{"trace: a letter is redriven before its record is buried", fenced, letterBeforeBurial, nil},
+	}
+}

@@ -1,0 +1,35 @@
+package marks
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/dedup"
+)
+
+// owned is a mark of key "k" at a position, of an owner.
+func owned(scope dedup.Scope, epoch, n uint64) dedup.Mark {
+	return dedup.Mark{App: "app", Stream: "stream", Shard: "s", Scope: scope, Key: "k", Position: checkpoint.Offset(n), Epoch: epoch, Session: "session", Generation: 1}
+}
+
+// A batch that an earlier owner had applied in part is handled again: what was a repeat stays one behind the records that this owner has added.
+func TestRepeatsOfAnEarlierOwnerStayRepeats(t *testing.T) {
+	s := Seal{Epoch: 2, Generation: 1, Session: "session"}
+	o := newOwner(s, false)
+	done := map[string]Done{"kk": {checkpoint.Offset(3), 1}}
+	ms := []dedup.Mark{owned(dedup.PerKey, 2, 2), owned(dedup.PerKey, 2, 3), owned(dedup.PerKey, 2, 4)}
+	b, err := Decide(s, done, o, ms)
+	if err != nil || !slices.Equal(b.Fresh, []int{2}) {
+		t.Fatalf("at first: %+v, %v", b, err)
+	}
+	o.Try(ms, b.Fresh)
+	b, err = Decide(s, b.Done, o, ms)
+	if err != nil || len(b.Fresh) > 0 {
+		t.Fatalf("again: %+v, %v; want three repeats", b, err)
+	}
+	if _, err := Decide(s, map[string]Done{"kk": {checkpoint.Offset(4), 2}}, o, []dedup.Mark{owned(dedup.PerKey, 2, 1)}); !errors.Is(err, dedup.ErrOutOfOrder) {
+		t.Errorf("a record that came behind and was never seen: %v; want dedup.ErrOutOfOrder", err)
+	}
+}
