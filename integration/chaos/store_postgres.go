@@ -26,7 +26,7 @@ func beginPostgres(ctx context.Context, _ localstack.Clients) (*storage, error) 
 	table := fmt.Sprintf("chaos_%016x", torment.Clock())
 	return &storage{
 		address: u.Host,
-		what:    func(address string) string { return moved(p.URL, address) + " " + table },
+		what:    func(address string) string { return torment.Moved(p.URL, address) + " " + table },
 		end:     func(context.Context) error { return p.Close() },
 	}, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,7 +20,7 @@ func beginRedis(ctx context.Context, _ localstack.Clients) (*storage, error) {
 	prefix := torment.Unique("chaos") + ":"
 	return &storage{
 		address: r.Addr,
-		what:    func(address string) string { return moved(r.URL, address) + " " + prefix },
+		what:    func(address string) string { return torment.Moved(r.URL, address) + " " + prefix },
 		end:     func(context.Context) error { return r.Close() },
 	}, nil
 }
@@ -38,14 +37,4 @@ func openRedis(_ localstack.Clients, what string) (lease.Store, func() error, er
 	o.ContextTimeoutEnabled = true
 	client := redis.NewClient(o)
 	return redislease.New(client, &redislease.Config{Prefix: prefix}), client.Close, nil
-}
-
-// moved is a URL with another host and port.
-func moved(address, host string) string {
-	u, err := url.Parse(address)
-	if err != nil { // it was used before
-		return address
-	}
-	u.Host = host
-	return u.String()
 }

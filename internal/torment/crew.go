@@ -128,10 +128,10 @@ const Untouched = 2
 // ErrNobody says that for half a minute there were too few workers.
 var ErrNobody = errors.New("there is no worker left to torment")
 
-// Pick chooses a worker to which nothing is being done, and keeps others from it until release is called.
-func (c *Crew) Pick(ctx context.Context, r *rand.Rand) (w *Worker, release func(), err error) {
+// Pick chooses a worker to which nothing is being done, and of which fit is true unless that is nil, and keeps others from it until release is called.
+func (c *Crew) Pick(ctx context.Context, r *rand.Rand, fit func(w *Worker) bool) (w *Worker, release func(), err error) {
 	for range 150 {
-		if w := c.choose(r); w != nil {
+		if w := c.choose(r, fit); w != nil {
 			return w, func() { w.occupy(false) }, nil
 		}
 		if err := backoff.Wait(ctx, 200*time.Millisecond); err != nil {
@@ -141,12 +141,18 @@ func (c *Crew) Pick(ctx context.Context, r *rand.Rand) (w *Worker, release func(
 	return nil, nil, ErrNobody
 }
 
-func (c *Crew) choose(r *rand.Rand) *Worker {
+func (c *Crew) choose(r *rand.Rand, fit func(w *Worker) bool) *Worker {
 	all := c.Running()
 	c.mu.Lock() // of two who choose at once, the second sees what the first has chosen
 	defer c.mu.Unlock()
 	free := slices.DeleteFunc(all, (*Worker).occupied)
 	if len(free) <= Untouched {
+		return nil
+	}
+	if fit != nil {
+		free = slices.DeleteFunc(free, func(w *Worker) bool { return !fit(w) })
+	}
+	if len(free) == 0 {
 		return nil
 	}
 	w := free[r.IntN(len(free))]
