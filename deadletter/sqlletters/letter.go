@@ -2,30 +2,15 @@ package sqlletters
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/internal/sqldialect"
 )
-
-// longest is how much of a name is indexed as it is. An entry of an index of PostgreSQL holds 2,704 bytes, and two names.
-const longest = 512
-
-// bounded is a name for an index: itself, or if it is long its beginning and a digest of the whole, which together are longer than any that is short.
-func bounded(name string) []byte {
-	if len(name) <= longest {
-		return []byte(name)
-	}
-	sum := sha256.Sum256([]byte(name))
-	return append([]byte(name[:longest+1-len(sum)]), sum[:]...)
-}
 
 // lane is where the letters of a key are.
 type lane struct {
@@ -34,14 +19,10 @@ type lane struct {
 }
 
 func laneOf(s deadletter.Scope, key string) lane {
-	return lane{scope: scopeOf(s), place: bounded(key), key: key}
+	return lane{scope: scopeOf(s), place: sqldialect.Bounded(key), key: key}
 }
 
-// scopeOf separates the parts as [deadletter.Letter.ID] does.
-func scopeOf(s deadletter.Scope) []byte {
-	escape := strings.NewReplacer("%", "%25", " ", "%20").Replace
-	return bounded(escape(s.App) + " " + escape(s.Stream))
-}
+func scopeOf(s deadletter.Scope) []byte { return sqldialect.Scope(s.App, s.Stream) }
 
 func (a lane) compare(b lane) int {
 	if c := bytes.Compare(a.scope, b.scope); c != 0 {
@@ -50,43 +31,8 @@ func (a lane) compare(b lane) int {
 	return bytes.Compare(a.place, b.place)
 }
 
-// text is a string of any bytes in JSON and in a column of text: what is no UTF-8, zero bytes and percent signs are percent-encoded.
-type text string
-
-func (t text) encoded() string {
-	var b strings.Builder
-	for i := 0; i < len(t); {
-		r, n := utf8.DecodeRuneInString(string(t[i:]))
-		if r == utf8.RuneError && n == 1 || r == 0 || r == '%' {
-			fmt.Fprintf(&b, "%%%02X", t[i])
-		} else {
-			b.WriteString(string(t[i : i+n]))
-		}
-		i += n
-	}
-	return b.String()
-}
-
-// MarshalText is not asked by package json for the keys of a map.
-func (t text) MarshalText() ([]byte, error) { return []byte(t.encoded()), nil }
-
-func (t *text) UnmarshalText(encoded []byte) error {
-	decoded := make([]byte, 0, len(encoded))
-	for len(encoded) > 0 {
-		before, after, found := bytes.Cut(encoded, []byte("%"))
-		decoded, encoded = append(decoded, before...), after
-		if !found {
-			break
-		}
-		b, err := hex.DecodeString(string(after[:min(2, len(after))]))
-		if err != nil || len(b) != 1 {
-			return fmt.Errorf("a percent sign without two hexadecimal digits in %s", strconv.Quote(string(encoded)))
-		}
-		decoded, encoded = append(decoded, b...), after[2:]
-	}
-	*t = text(decoded)
-	return nil
-}
+// text is a string of any bytes in JSON and in a column of text.
+type text = sqldialect.Text
 
 func textsOf(all []string) (texts []text) {
 	if all != nil {
@@ -157,14 +103,14 @@ func columnsOf(l deadletter.Letter) (columns, error) {
 	if l.Attributes != nil {
 		h.Attributes = make(map[string]text, len(l.Attributes))
 		for k, v := range l.Attributes {
-			h.Attributes[text(k).encoded()] = text(v)
+			h.Attributes[text(k).Encoded()] = text(v)
 		}
 	}
 	history := make([]failure, len(l.History))
 	for i, f := range l.History {
 		history[i] = failureOf(f)
 	}
-	c := columns{lane: laneOf(l.Scope, l.Key), id: bounded(l.ID()), payload: l.Payload}
+	c := columns{lane: laneOf(l.Scope, l.Key), id: sqldialect.Bounded(l.ID()), payload: l.Payload}
 	if c.payload == nil {
 		c.payload = []byte{}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/internal/sqldialect"
 )
 
 const (
@@ -133,10 +134,10 @@ func (s *Store) reading(q deadletter.Query) *reading {
 		where += fmt.Sprintf(condition, len(r.args))
 	}
 	if q.Keyed || q.Key != "" {
-		add(` AND place = ?%d`, bounded(q.Key))
+		add(` AND place = ?%d`, sqldialect.Bounded(q.Key))
 	}
 	if q.ID != "" {
-		add(` AND id = ?%d`, bounded(q.ID))
+		add(` AND id = ?%d`, sqldialect.Bounded(q.ID))
 	}
 	r.query = s.engine.counts(fmt.Sprintf(`SELECT place, seq, length(payload) AS size, %s AS payload, history, letter FROM %s WHERE %s ORDER BY place, seq LIMIT %d`,
 		payload, s.engine.Where(s.names.letters), where, page), 6)

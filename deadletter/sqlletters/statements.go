@@ -17,19 +17,19 @@ func statementsOf(e engine, n names) statements {
 	const letter = key + ` AND id = ?3`
 	pending := `EXISTS (SELECT 1 FROM ` + letters + key + `)`
 	return statements{
-		make: e.query(`INSERT INTO ` + keys + ` (scope, place, key, parked, token, until) VALUES (?1, ?2, ?3, 0, '', 0)
+		make: e.Query(`INSERT INTO ` + keys + ` (scope, place, key, parked, token, until) VALUES (?1, ?2, ?3, 0, '', 0)
   ON CONFLICT (scope, place) DO UPDATE SET key = excluded.key`),
-		hold:    e.query(`SELECT parked FROM ` + keys + key + `{lock}`),
-		state:   e.query(`SELECT parked, token, until > {now} FROM ` + keys + key),
-		park:    e.query(`UPDATE ` + keys + ` SET parked = {now}` + key + ` AND parked = 0 AND ` + pending),
-		unpark:  e.query(`UPDATE ` + keys + ` SET parked = 0` + key + ` AND parked <> 0 AND NOT ` + pending),
-		claim:   e.query(`UPDATE ` + keys + ` SET token = ?3, until = {now} + ?4` + key),
-		release: e.query(`UPDATE ` + keys + ` SET token = '', until = 0` + key),
-		forget:  e.query(`DELETE FROM ` + keys + key + ` AND until <= {now} AND NOT ` + pending),
-		insert: e.query(`INSERT INTO ` + letters + ` (scope, place, id, letter, history, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		hold:    e.Query(`SELECT parked FROM ` + keys + key + `{lock}`),
+		state:   e.Query(`SELECT parked, token, until > {now} FROM ` + keys + key),
+		park:    e.Query(`UPDATE ` + keys + ` SET parked = {now}` + key + ` AND parked = 0 AND ` + pending),
+		unpark:  e.Query(`UPDATE ` + keys + ` SET parked = 0` + key + ` AND parked <> 0 AND NOT ` + pending),
+		claim:   e.Query(`UPDATE ` + keys + ` SET token = ?3, until = {now} + ?4` + key),
+		release: e.Query(`UPDATE ` + keys + ` SET token = '', until = 0` + key),
+		forget:  e.Query(`DELETE FROM ` + keys + key + ` AND until <= {now} AND NOT ` + pending),
+		insert: e.Query(`INSERT INTO ` + letters + ` (scope, place, id, letter, history, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
   ON CONFLICT (id) DO NOTHING`),
-		discard: e.query(`DELETE FROM ` + letters + letter),
-		told:    e.query(`SELECT history FROM ` + letters + letter),
-		write:   e.query(`UPDATE ` + letters + ` SET history = ?4` + letter),
+		discard: e.Query(`DELETE FROM ` + letters + letter),
+		told:    e.Query(`SELECT history FROM ` + letters + letter),
+		write:   e.Query(`UPDATE ` + letters + ` SET history = ?4` + letter),
 	}
 }

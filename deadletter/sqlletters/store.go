@@ -91,7 +91,9 @@ func (s *Store) Setup(ctx context.Context) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	return s.fault(ctx, "set it up", s.pool.InTurn(ctx, func(conn *sql.Conn) error { return s.setup(ctx, conn) }))
+	return s.fault(ctx, "set it up", s.pool.InTurn(ctx, func(conn *sql.Conn) error {
+		return keeper.Setup(ctx, conn, s.engine, s.engine.layout(s.names), s.engine.schema(s.names), s.cfg.MustExist)
+	}))
 }
 
 // write calls f in a transaction, again if others kept it from being done.

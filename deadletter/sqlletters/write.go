@@ -84,7 +84,7 @@ func (s *Store) Claim(ctx context.Context, c deadletter.Claim, d time.Duration) 
 	if c.Token == "" {
 		return errToken
 	}
-	a, token := laneOf(c.Scope, c.Key), text(c.Token).encoded()
+	a, token := laneOf(c.Scope, c.Key), text(c.Token).Encoded()
 	return s.write(ctx, fmt.Sprintf("claim %q for %v", c.Key, d), func(conn *sql.Conn) (keep bool, err error) {
 		if d > 0 {
 			if err := s.open(ctx, conn, a); err != nil {
@@ -111,7 +111,7 @@ func (s *Store) Claim(ctx context.Context, c deadletter.Claim, d time.Duration) 
 
 // Settle removes a letter, or adds to its history.
 func (s *Store) Settle(ctx context.Context, c deadletter.Claim, id string, failed *deadletter.Failure) error {
-	a, token := laneOf(c.Scope, c.Key), text(c.Token).encoded()
+	a, token := laneOf(c.Scope, c.Key), text(c.Token).Encoded()
 	return s.write(ctx, fmt.Sprintf("settle %q", id), func(conn *sql.Conn) (keep bool, err error) {
 		is, err := s.held(ctx, conn, a)
 		if err != nil {
@@ -123,7 +123,7 @@ func (s *Store) Settle(ctx context.Context, c deadletter.Claim, id string, faile
 		if failed != nil {
 			return s.tell(ctx, conn, a, id, *failed)
 		}
-		removed, err := sqldialect.Affects(ctx, conn, s.discard, a.scope, a.place, bounded(id))
+		removed, err := sqldialect.Affects(ctx, conn, s.discard, a.scope, a.place, sqldialect.Bounded(id))
 		if err == nil && !removed {
 			err = fmt.Errorf("%w: %q", deadletter.ErrNoLetter, id)
 		}
@@ -138,7 +138,7 @@ func (s *Store) Settle(ctx context.Context, c deadletter.Claim, id string, faile
 // tell adds a failure to the history of a letter.
 func (s *Store) tell(ctx context.Context, conn *sql.Conn, a lane, id string, failed deadletter.Failure) (keep bool, err error) {
 	var told string
-	switch err := conn.QueryRowContext(ctx, s.told, a.scope, a.place, bounded(id)).Scan(&told); {
+	switch err := conn.QueryRowContext(ctx, s.told, a.scope, a.place, sqldialect.Bounded(id)).Scan(&told); {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, fmt.Errorf("%w: %q", deadletter.ErrNoLetter, id)
 	case err != nil:
@@ -152,7 +152,7 @@ func (s *Store) tell(ctx context.Context, conn *sql.Conn, a lane, id string, fai
 	if err != nil {
 		return false, err
 	}
-	return sqldialect.Affects(ctx, conn, s.statements.write, a.scope, a.place, bounded(id), now)
+	return sqldialect.Affects(ctx, conn, s.statements.write, a.scope, a.place, sqldialect.Bounded(id), now)
 }
 
 // state is what the row of a key says.
@@ -163,7 +163,7 @@ type state struct {
 
 // open makes the row of a key if it is not there, and has it for the transaction.
 func (s *Store) open(ctx context.Context, conn *sql.Conn, a lane) error {
-	_, err := conn.ExecContext(ctx, s.make, a.scope, a.place, text(a.key).encoded())
+	_, err := conn.ExecContext(ctx, s.make, a.scope, a.place, text(a.key).Encoded())
 	return err
 }
 

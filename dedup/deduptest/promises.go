@@ -3,11 +3,21 @@ package deduptest
 import "github.com/runnelhq/runnel/dedup"
 
 var (
-	shards  = []dedup.Scope{dedup.PerShard}
 	lanes   = []dedup.Scope{dedup.PerKey}
 	ids     = []dedup.Scope{dedup.PerID}
 	fenced  = []dedup.Scope{dedup.PerShard, dedup.PerKey}
 	inEvery = []dedup.Scope{dedup.PerShard, dedup.PerKey, dedup.PerID}
+)
+
+// What a database may leave out.
+var (
+	refuses = func(d database) bool { return d.refuses }
+	rows    = func(d database) bool { return d.rows != nil }
+	saves   = func(d database) bool { return d.save != nil }
+	answers = func(d database) bool { return d.loseAnswer != nil }
+	writes  = func(d database) bool { return d.loseWrite != nil }
+	loses   = func(d database) bool { return answers(d) || writes(d) }
+	down    = func(d database) bool { return d.down != nil }
 )
 
 func promises() []promise {
@@ -28,7 +38,7 @@ func promises() []promise {
 		{"what is fresh of a call is handed over in order", inEvery, applySome, nil},
 		{"a call without records does nothing", inEvery, applyNothing, nil},
 		{"what the function refuses is undone", inEvery, functionFails, nil},
-		{"what the database refuses is undone", inEvery, databaseRefuses, func(d database) bool { return d.refuses }},
+		{"what the database refuses is undone", inEvery, databaseRefuses, refuses},
 		{"a panic is undone and reaches the caller", inEvery, functionPanics, nil},
 		{"a record behind a later one is out of order", fenced, outOfOrder, nil},
 		{"many records go in one call", inEvery, manyRecords, nil},
@@ -37,8 +47,8 @@ func promises() []promise {
 		{"what is passed over is done", fenced, advanceOver, nil},
 		{"low moves up only", fenced, advanceBack, nil},
 		{"the end of a shard is kept", fenced, advanceToEnd, nil},
-		{"marks of keys go with low", lanes, marksGo, func(d database) bool { return d.rows != nil }},
-		{"what is stored does not grow with records", fenced, storageIsBounded, func(d database) bool { return d.rows != nil }},
+		{"marks of keys go with low", lanes, marksGo, rows},
+		{"what is stored does not grow with records", fenced, storageIsBounded, rows},
 		{"keys go side by side", lanes, sideBySide, nil},
 		{"records without a key are ordered by nothing", lanes, alone, nil},
 		{"keys may be any bytes", lanes, keysAreExact, nil},
@@ -59,8 +69,9 @@ func promises() []promise {
 		{"records in no order need no fence", ids, idsNeedNoFence, nil},
 
 		{"trace: the sink stands behind the lease", fenced, sinkBehindLease, nil},
-		{"trace: the sink is restored behind the lease", fenced, sinkRestored, func(d database) bool { return d.save != nil }},
-		{"trace: the sink has forgotten the seal", fenced, sealForgotten, func(d database) bool { return d.save != nil }},
+		{"trace: the sink is restored behind the lease", fenced, sinkRestored, saves},
+		{"trace: the sink has forgotten the seal", fenced, sealForgotten, saves},
+		{"trace: the sink has forgotten writes of its owner", fenced, writesForgotten, saves},
 		{"trace: a shard is reset to an earlier position", fenced, resetEarlier, nil},
 		{"trace: a crash above a record that was not finished", lanes, crashAboveUnfinished, nil},
 		{"trace: a key of a parent at a high epoch, then of its child", fenced, parentAndChild, nil},
@@ -68,5 +79,22 @@ func promises() []promise {
 		{"trace: an epoch is handed out twice", fenced, epochTwice, nil},
 		{"trace: a letter is stored, a crash, the record is applied, redrive", fenced, letterThenApplied, nil},
 		{"trace: a letter is redriven before its record is buried", fenced, letterBeforeBurial, nil},
+		{"trace: a commit that was done is in doubt, and a successor seals", fenced, losesAnswer(inDoubt), answers},
+		{"trace: a commit that was not done is in doubt, and a successor seals", fenced, losesWrite(inDoubt), writes},
+
+		{"what callers see at once has an order", fenced, linear, nil},
+		{"an effect whose answer is lost stands once", inEvery, losesAnswer(loseApply), answers},
+		{"an effect whose commit is lost stands once", inEvery, losesWrite(loseApply), writes},
+		{"a burial whose answer is lost is one", inEvery, losesAnswer(loseBurial), answers},
+		{"a burial whose commit is lost is one", inEvery, losesWrite(loseBurial), writes},
+		{"a redrive whose answer is lost is one", inEvery, losesAnswer(loseRedrive), answers},
+		{"a redrive whose commit is lost is one", inEvery, losesWrite(loseRedrive), writes},
+		{"a seal whose answer is lost may be repeated", fenced, losesAnswer(loseSeal), answers},
+		{"a seal whose commit is lost may be repeated", fenced, losesWrite(loseSeal), writes},
+		{"an advance whose answer is lost may be repeated", fenced, losesAnswer(loseAdvance), answers},
+		{"an advance whose commit is lost may be repeated", fenced, losesWrite(loseAdvance), writes},
+		{"a database that is down does nothing, and is no record's fault", inEvery, downRefuses, down},
+		{"an effect of a database that goes down stands once", inEvery, downMeanwhile, down},
+		{"what callers see at once under faults has an order", fenced, linearUnderFaults, loses},
 	}
 }

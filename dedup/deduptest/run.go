@@ -41,11 +41,11 @@ type Database[E any] struct {
 	Rows func(ctx context.Context, app string) (int, error)
 	// Save notes what the database holds, and restore brings that back, as a backup or a fail-over to an old replica does. No sink is at work meanwhile. Nil leaves out the cases about it.
 	Save func(t *testing.T) (restore func())
-	// LoseAnswer has the database carry out the next write of any of its sinks, which learns nothing but that its connection has ended. It returns at once, and is for one write. Nil leaves out the
-	// cases about it.
-	LoseAnswer func(t *testing.T)
-	// LoseWrite is as LoseAnswer, but the write does not arrive.
-	LoseWrite func(t *testing.T)
+	// LoseAnswer has the database carry out the next write of any of its sinks, which learns nothing but that its connection has ended. It returns at once, and is for one write, or commit; before
+	// the sink learns of the end, then is called if it is not nil: it may use other sinks. Nil leaves out the cases about it.
+	LoseAnswer func(t *testing.T, then func())
+	// LoseWrite is as LoseAnswer, but the write does not arrive. Nil leaves out the cases about it.
+	LoseWrite func(t *testing.T, then func())
 	// Down cuts all sinks off from the database, and connects them again. Total reads it all the same. Nil leaves out the cases about it.
 	Down func(t *testing.T, down bool)
 }
@@ -57,8 +57,8 @@ type database struct {
 	refuses    bool
 	rows       func(ctx context.Context, app string) (int, error)
 	save       func() (restore func())
-	loseAnswer func()
-	loseWrite  func()
+	loseAnswer func(then func())
+	loseWrite  func(then func())
 	down       func(bool)
 }
 
@@ -103,10 +103,10 @@ func (h Harness[E]) open(t *testing.T) database {
 		d.save = func() func() { return db.Save(t) }
 	}
 	if db.LoseAnswer != nil {
-		d.loseAnswer = func() { db.LoseAnswer(t) }
+		d.loseAnswer = func(then func()) { db.LoseAnswer(t, then) }
 	}
 	if db.LoseWrite != nil {
-		d.loseWrite = func() { db.LoseWrite(t) }
+		d.loseWrite = func(then func()) { db.LoseWrite(t, then) }
 	}
 	if db.Down != nil {
 		d.down = func(down bool) { db.Down(t, down) }

@@ -120,6 +120,9 @@ func (o *owner) seals(lease, want checkpoint.Position) {
 // apply adds 1 for each record that is fresh, and tells which were in the last call of the function.
 func (o *owner) apply(ctx context.Context, ms ...dedup.Mark) (fresh []int, err error) {
 	err = o.sink.Apply(ctx, ms, func(e effects, indices []int) error {
+		if len(indices) == 0 {
+			o.Errorf("Apply of %s has called its function although nothing is fresh", names(ms))
+		}
 		fresh = slices.Clone(indices)
 		for _, i := range indices {
 			if err := e.add(o.effect(ms[i]), 1); err != nil {
@@ -171,15 +174,25 @@ func (o *owner) appliesSome(want []int, ms ...dedup.Mark) {
 }
 
 // refused wants an Apply to be refused and its effects not to stand.
-func (o *owner) refused(target error, ms ...dedup.Mark) error {
+func (o *owner) refused(target error, ms ...dedup.Mark) {
 	o.Helper()
 	before := o.totals(ms)
 	_, err := o.apply(o.Context(), ms...)
 	o.wants("Apply of "+names(ms), err, target)
 	if after := o.totals(ms); !slices.Equal(after, before) {
-		o.Fatalf("Apply of %s had the error %q, and has added to %v, which is %v now", names(ms), err, before, after)
+		o.Fatalf("Apply of %s had the error %q, and the totals went from %v to %v", names(ms), err, before, after)
 	}
-	return err
+}
+
+// writesNothing wants every call that writes to be refused, and nothing to be written.
+func (o *owner) writesNothing(target error, stored dedup.Mark) {
+	o.Helper()
+	m := o.n(7)
+	o.refused(target, m)
+	_, err := o.apply(o.Context(), m)
+	o.refusal("Apply", err, target, stored)
+	o.refusal("Advance", o.sink.Advance(o.Context(), m), target, stored)
+	o.refusal("Bury", o.sink.Bury(o.Context(), o.records(7, 8)), target, stored)
 }
 
 // advance wants no error.
@@ -246,8 +259,14 @@ var (
 // errRolledBack stands for a [*dedup.RolledBackError] where an error is wanted.
 var errRolledBack = errors.New("a *dedup.RolledBackError")
 
-// kind is which of the errors that a sink may have err is, and nil if it is none, or several.
+// errOdd is the kind of an error that is of none, or of several.
+var errOdd = errors.New("of no kind that dedup.Sink lists, or of several")
+
+// kind is which of the errors that a sink may have err is.
 func kind(err error) error {
+	if err == nil {
+		return nil
+	}
 	if back := (*dedup.RolledBackError)(nil); errors.As(err, &back) {
 		return errRolledBack
 	}
@@ -258,10 +277,10 @@ func kind(err error) error {
 		}
 	}
 	if len(found) != 1 {
-		return nil
+		return errOdd
 	}
 	if refused := (*dedup.RefusedError)(nil); errors.As(err, &refused) != slices.Contains(refusals, found[0]) {
-		return nil
+		return errOdd
 	}
 	return found[0]
 }
@@ -269,7 +288,7 @@ func kind(err error) error {
 // wants wants an error that is target and nothing else of what a sink may answer.
 func (s *scene) wants(what string, err, target error) {
 	s.Helper()
-	if k := kind(err); k == nil || k != target {
+	if !errors.Is(kind(err), target) {
 		s.Fatalf("%s: %v (%T); want %q and no other kind of error", what, err, err, target)
 	}
 }

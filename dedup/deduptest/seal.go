@@ -110,14 +110,6 @@ func (s *scene) sealWith(o *owner, lease uint64) (checkpoint.Position, error) {
 	return o.sink.Seal(s.Context(), o.n(lease))
 }
 
-// writes wants every call that writes to be refused, and nothing to be written.
-func (o *owner) writesNothing(target error, stored dedup.Mark) {
-	o.Helper()
-	o.refusal("Apply", o.refused(target, o.n(7)), target, stored)
-	o.refusal("Advance", o.sink.Advance(o.Context(), o.n(7)), target, stored)
-	o.refusal("Bury", o.sink.Bury(o.Context(), o.records(7, 8)), target, stored)
-}
-
 func writeUnsealed(s *scene) {
 	o := s.owner("s", 4, 1)
 	o.writesNothing(dedup.ErrNotSealed, dedup.Mark{Shard: "s"})

@@ -126,14 +126,17 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 	if err != nil {
 		return err
 	}
+	o, err := s.owner(m, sh)
+	if err == nil {
+		err = o.Remembers(sh.seal, m)
+	}
+	if err != nil {
+		return err
+	}
 	if moved {
 		sh.seal = next
 	}
 	maps.DeleteFunc(sh.done, func(_ string, d marks.Done) bool { return !m.Position.Before(d.Position) })
-	o, err := s.owner(m, sh)
-	if err != nil {
-		return err
-	}
 	o.Advanced(m.Position)
 	return nil
 }

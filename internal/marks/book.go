@@ -129,6 +129,15 @@ func (o *Owner) Moved(p checkpoint.Position) {
 	}
 }
 
+// Remembers tells whether the stored seal s is that which this owner knows, nil if it is. One with a lower low has forgotten what was written, in a fail-over or from a backup: who went on above would
+// lose the records between. It is asked where no call that moves low is under way beside: for every write of PerShard, and for Advance.
+func (o *Owner) Remembers(s Seal, m dedup.Mark) error {
+	if s.Low.Before(o.Seal().Low) {
+		return s.refuse(dedup.ErrNotSealed, m)
+	}
+	return nil
+}
+
 // Advanced notes that everything up to p was done: what is tried there is a repeat.
 func (o *Owner) Advanced(p checkpoint.Position) {
 	o.Moved(p)

@@ -87,6 +87,11 @@ func Decide(s Seal, done map[string]Done, o *Owner, ms []dedup.Mark) (Batch, err
 		if err := s.Admits(m); err != nil {
 			return Batch{}, err
 		}
+		if m.Scope == dedup.PerShard { // with keys, an Advance may have moved low since s was read
+			if err := o.Remembers(s, m); err != nil {
+				return Batch{}, err
+			}
+		}
 		passed := !b.Low.Before(m.Position)
 		applied := passed
 		lane := ""

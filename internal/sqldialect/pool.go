@@ -53,11 +53,18 @@ func (p Pool) Patiently(ctx context.Context, f func(*sql.Conn) error) error {
 				continue
 			}
 		}
-		if held != nil && ctx.Err() != nil { // err may be ctx's, from a driver that waits too
+		if held != nil && ctx.Err() != nil && !leaves(err) { // err may be ctx's, from a driver that waits too
 			err = fmt.Errorf("%s, in %d attempts: %w", p.judge.Obstacle(), n, held)
 		}
 		return err
 	}
+}
+
+// leaves tells of an error that may have left something behind, which must be heard of whatever was in the way before.
+func leaves(err error) bool {
+	_, commit := errors.AsType[*CommitError](err)
+	_, ended := errors.AsType[*EndedError](err)
+	return commit || ended
 }
 
 // InTurn is Patiently for a write: a store has one under way at a time, if they would wait for each other anyway.

@@ -8,6 +8,7 @@ import (
 
 // Codes of PostgreSQL, whole or their classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const (
+	classConnection    = "08"
 	classData          = "22"
 	classConstraint    = "23"
 	stateReadOnly      = "25006"
@@ -19,12 +20,15 @@ const (
 	stateDenied        = "42501"
 	stateNoTable       = "42P01"
 	classCheckOfView   = "44"
+	classResources     = "53"
 	classLimit         = "54"
 	stateLocked        = "55P03" // for longer than lock_timeout
 	stateShutdown      = "57P01" // also of one backend
 	stateCrash         = "57P02" // of another backend
 	stateStarting      = "57P03"
+	classSystem        = "58"
 	classRaised        = "P0" // by a trigger
+	classInternal      = "XX"
 )
 
 // primaryOnly is what to do about a server that is not to be written.
@@ -70,6 +74,19 @@ func (PostgreSQL) BlamesRow(err error) bool {
 		return true
 	}
 	return false
+}
+
+// Answered tells that the server said what is wrong.
+func (PostgreSQL) Answered(err error) bool { return sqlState(err) != "" }
+
+// Ails tells of an error that is the server's own, or about who asks, whatever was asked for.
+func (PostgreSQL) Ails(err error) bool {
+	switch state := sqlState(err); class(state) {
+	case classConnection, classAuthorization, classResources, classSystem, classInternal:
+		return true
+	default:
+		return state == stateReadOnly || state == stateDenied || state == stateShutdown || state == stateCrash || state == stateStarting
+	}
 }
 
 // Explain adds what follows from an error by its code.

@@ -3,6 +3,9 @@ package sqldialect
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
+	"time"
 )
 
 // begin begins a transaction as it must be, whatever the role, the database and the connection are set to: only for this transaction, so that a pooler may give the next one to
@@ -21,4 +24,26 @@ func (d PostgreSQL) Transact(ctx context.Context, conn *sql.Conn, f func() (keep
 		return err
 	}
 	return finish(ctx, conn, f)
+}
+
+// Tx calls f in a transaction of package sql, for those who hand it out. Of its first statement the value of [PostgreSQL.Entry] is asked.
+func (PostgreSQL) Tx(ctx context.Context, conn *sql.Conn, f func(tx *sql.Tx) (keep bool, err error)) error {
+	return transact(ctx, conn, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, f)
+}
+
+// Entry is an expression for a statement with which a transaction of [PostgreSQL.Tx] begins: it sets for the transaction what Transact sets, with idle for five seconds, and its value names the
+// transaction to [PostgreSQL.Still]. So it costs no round trip.
+func (PostgreSQL) Entry(idle time.Duration) string {
+	return fmt.Sprintf(`(SELECT concat(pg_current_xact_id(), left(set_config('idle_in_transaction_session_timeout', '%d', true), 0), `+
+		`CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN left(set_config('synchronous_commit', 'on', true), 0) END))`, idle.Milliseconds())
+}
+
+// Still answers an [*EndedError] if a transaction is no longer the one that was entered: a statement of its user has ended it.
+func (PostgreSQL) Still(ctx context.Context, tx *sql.Tx, entered string) error {
+	var now sql.NullString
+	err := tx.QueryRowContext(ctx, `SELECT pg_current_xact_id_if_assigned()::text`).Scan(&now)
+	if err == nil && now.String != entered || errors.Is(err, sql.ErrTxDone) && ctx.Err() == nil {
+		return &EndedError{}
+	}
+	return err
 }

@@ -33,9 +33,14 @@ func emptyShape(name string) Shape {
 	return Shape{Name: name, Columns: map[string]Column{}, Indexes: map[string]string{}, Unique: map[string]string{}}
 }
 
-// Index has the columns of a complete index, or is "".
-func (s *Shape) Index(name string) string {
-	for other, columns := range s.Indexes {
+// Index has the columns of a complete index that refuses no row, or is "".
+func (s *Shape) Index(name string) string { return named(s.Indexes, name) }
+
+// UniqueIndex has the columns of an index that refuses rows, or is "".
+func (s *Shape) UniqueIndex(name string) string { return named(s.Unique, name) }
+
+func named(indexes map[string]string, name string) string {
+	for other, columns := range indexes {
 		if strings.EqualFold(other, name) {
 			return columns
 		}

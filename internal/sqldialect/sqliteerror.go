@@ -13,7 +13,11 @@ const (
 	codePerm       = 3
 	codeBusy       = 5
 	codeLocked     = 6 // by a connection that shares its cache
+	codeNoMemory   = 7
 	codeReadonly   = 8
+	codeIO         = 10
+	codeCorrupt    = 11
+	codeFull       = 13
 	codeCantOpen   = 14
 	codeProtocol   = 15 // WAL readers and recovery got in each other's way for seconds
 	codeTooBig     = 18
@@ -75,6 +79,18 @@ func (SQLite) Transient(err error) bool {
 func (SQLite) BlamesRow(err error) bool {
 	code := resultCode(err) & 0xff
 	return code == codeConstraint || code == codeTooBig
+}
+
+// Answered tells that SQLite said what is wrong.
+func (SQLite) Answered(err error) bool { return resultCode(err) != 0 }
+
+// Ails tells of an error of the file, the disk or the connection, whatever was asked for.
+func (SQLite) Ails(err error) bool {
+	switch resultCode(err) & 0xff {
+	case codePerm, codeNoMemory, codeReadonly, codeIO, codeCorrupt, codeFull, codeCantOpen, codeAuth, codeNotADB:
+		return true
+	}
+	return false
 }
 
 // Explain adds what follows from an error by its code.
