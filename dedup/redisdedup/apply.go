@@ -149,8 +149,8 @@ func (s *Sink) marksOf(k shardKeys, ms []dedup.Mark, b marks.Batch, st *state, d
 		order = append(order, "0", inOrder(d.Position, lane))
 		rows = append(rows, lane, d.raw)
 	}
+	commands = append(commands, chunks(2, []string{"ZADD", k.order()}, order)...) // first what needs memory
 	commands = append(commands, chunks(1, []string{"ZREM", k.order()}, old)...)
-	commands = append(commands, chunks(2, []string{"ZADD", k.order()}, order)...)
 	return append(commands, chunks(2, []string{"HSET", k.done()}, rows)...)
 }
 

@@ -105,7 +105,7 @@ end
 for i, effect in ipairs(effects) do
   local why
   if effect.run then
-    _, why = call(effect)
+    why = select(2, call(effect))
   else
     local answer = redis.pcall(unpack(effect.args))
     why = type(answer) == 'table' and answer.err
