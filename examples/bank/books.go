@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -25,10 +26,13 @@ type transfer struct {
 
 // line is what an account's statement says of a transfer.
 type line struct {
-	account string
-	text    string // the transfer's name, such as ada/1
-	amount  int64
+	account  string
+	transfer string // its name, such as ada/1
+	amount   int64
 }
+
+// String is how a line is kept where it is one value: ada/1 -5.
+func (l line) String() string { return fmt.Sprintf("%s %+d", l.transfer, l.amount) }
 
 func (t transfer) lines() []line {
 	name := fmt.Sprintf("%s/%d", t.From, t.Number)
@@ -64,6 +68,10 @@ func open(sink string, dynamo *dynamodb.Client, read func(consumer.Record) (tran
 		return openPostgres(sink, read)
 	case "sqlite":
 		return openSQLite(rest, read)
+	case "redis":
+		return openRedis(sink, read)
+	case "dynamodb":
+		return openDynamoDB(dynamo, rest, read), nil
 	}
 	return books{}, fmt.Errorf("-sink %q is none of postgres://…, sqlite:FILE, redis://… and dynamodb:TABLE", sink)
 }
@@ -80,6 +88,8 @@ func booking[E any](sink dedup.Effects[E], read func(consumer.Record) (transfer,
 			}
 			lines = append(lines, t.lines()...)
 		}
+		// Transactions that take accounts in one order wait for each other, and none has to be undone because they do so in a circle.
+		slices.SortStableFunc(lines, func(a, b line) int { return strings.Compare(a.account, b.account) })
 		return book(ctx, e, lines)
 	})
 }

@@ -42,7 +42,7 @@ func bookRows(ctx context.Context, tx *sql.Tx, lines []line) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO lines (account, transfer, amount) VALUES ($1, $2, $3)`, l.account, l.text, l.amount); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO lines (account, transfer, amount) VALUES ($1, $2, $3)`, l.account, l.transfer, l.amount); err != nil {
 			return err
 		}
 	}

@@ -10,25 +10,29 @@ import (
 // orders are what the other process wants.
 type orders struct {
 	mu    sync.Mutex
-	armed Instant       // "": nothing
-	wait  chan struct{} // closed, it has the call go on that waits; nil: none waits
+	armed map[Instant]bool
+	waits map[Instant]chan struct{} // closed, it has the call go on that waits there
 }
 
-// obey reads orders until there are no more, which is the end of the process.
+func newOrders() *orders {
+	return &orders{armed: make(map[Instant]bool), waits: make(map[Instant]chan struct{})}
+}
+
+// obey reads orders until there are no more.
 func (o *orders) obey(in io.Reader) {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		verb, what, _ := strings.Cut(lines.Text(), " ")
+		i := Instant(what)
 		o.mu.Lock()
 		switch verb {
 		case "arm":
-			o.armed = Instant(what)
-		case "disarm":
-			o.armed = ""
+			o.armed[i] = true
 		case "go":
-			if o.wait != nil {
-				close(o.wait)
-				o.wait = nil
+			delete(o.armed, i)
+			if wait := o.waits[i]; wait != nil {
+				close(wait)
+				delete(o.waits, i)
 			}
 		}
 		o.mu.Unlock()
@@ -38,13 +42,13 @@ func (o *orders) obey(in io.Reader) {
 // at is where a call has come to an instant: it waits there if that is wanted, whatever becomes of its context meanwhile.
 func (o *orders) at(i Instant, e Event) {
 	o.mu.Lock()
-	if o.armed != i {
+	if !o.armed[i] || o.waits[i] != nil {
 		o.mu.Unlock()
 		return
 	}
-	o.armed = ""
+	delete(o.armed, i)
 	wait := make(chan struct{})
-	o.wait = wait
+	o.waits[i] = wait
 	o.mu.Unlock()
 	e.Kind, e.Instant = Reach, i
 	e.say()

@@ -25,7 +25,7 @@ func Of[E any](s dedup.Effects[E]) dedup.Effects[E] {
 	if t.Unmarked {
 		s = unmarked[E]{s}
 	}
-	w := &watched[E]{Effects: s, worker: t.Worker, orders: &orders{}}
+	w := &watched[E]{Effects: s, worker: t.Worker, orders: newOrders()}
 	go func() { // it has no end but that of the process
 		w.orders.obey(os.Stdin)
 		die()

@@ -56,10 +56,13 @@ func listen(in io.ReadCloser, hear func(line []byte) error) (err error) {
 	}
 }
 
-// Hire starts a worker, behind a proxy if that is not nil, which then is the worker's. ended is called when it has ended, and before anybody who waits for that goes on.
+// Hire starts a worker, behind a proxy if that is not nil, which then is the worker's. ended is called when it has ended, and before anybody who waits for that goes on. What it logs goes where cmd.Stderr says, by default to this process's.
 func (c *Crew) Hire(name string, cmd *exec.Cmd, proxy *Proxy, ended func(w *Worker)) (*Worker, error) {
 	w := &Worker{Name: name, Proxy: proxy, cmd: cmd, Ended: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = c.out, os.Stderr
+	cmd.Stdout = c.out
+	if cmd.Stderr == nil {
+		cmd.Stderr = os.Stderr
+	}
 	var err error
 	if w.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -139,6 +142,17 @@ func (c *Crew) Pick(ctx context.Context, r *rand.Rand, fit func(w *Worker) bool)
 		}
 	}
 	return nil, nil, ErrNobody
+}
+
+// Take keeps others from a worker until release is called, unless something is being done to it.
+func (c *Crew) Take(w *Worker) (release func(), ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.Told() || w.occupied() {
+		return nil, false
+	}
+	w.occupy(true)
+	return func() { w.occupy(false) }, true
 }
 
 func (c *Crew) choose(r *rand.Rand, fit func(w *Worker) bool) *Worker {
