@@ -58,7 +58,7 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 		b, err := marks.Decide(st.Seal, st.marksOf(), mem.owner, ms)
 		if (err != nil || len(b.Fresh) == 0) && !read { // what is remembered is good for trying: who is told something is told what is stored
 			if st, err = s.stored(ctx, m, lanes); err == nil {
-				err = st.admit(m, mem.owner)
+				err = st.admit(m)
 			}
 			if err != nil {
 				return err

@@ -94,7 +94,7 @@ func TestAHalfOfWhichTheAnswerWasLostIsMadeOnce(t *testing.T) {
 				}
 				p, url := newProxy(t, server.Addr)
 				s := redisdedup.New(dial(t, url, func(o *redis.Options) { o.MaxRetries = retries }), nil)
-				made := p.next("$5\r\nwrite\r\n", fate{lose: true})
+				made := p.next(writing, fate{lose: true})
 				isHalfway(t, s.Apply(t.Context(), records(m, 1, 2), halfway), 2, "HINCRBY")
 				if n := count(t, c, tag+"first"); n != 1 || !made.Load() {
 					t.Errorf("what is before stands %d times; want once, with the answer lost: %v", n, made.Load())
@@ -335,7 +335,7 @@ func TestADamagedRowIsAnError(t *testing.T) {
 		if err := c.HSet(t.Context(), key(m, "seal"), field, text).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if err := refuses(t, s, dedup.ErrUnavailable, at(m, 2)); !errors.Is(err, redisdedup.ErrRow) {
+		if err := refused(t, s, dedup.ErrUnavailable, at(m, 2)); !errors.Is(err, redisdedup.ErrRow) {
 			t.Errorf("%s: %v; want ErrRow", field, err)
 		}
 	}
@@ -346,10 +346,10 @@ func TestADamagedRowIsAnError(t *testing.T) {
 		if err := c.HSet(t.Context(), key(m, "done"), "kkey", text).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if err := refuses(t, s, dedup.ErrUnavailable, at(m, 2)); !errors.Is(err, redisdedup.ErrRow) {
+		if err := refused(t, s, dedup.ErrUnavailable, at(m, 2)); !errors.Is(err, redisdedup.ErrRow) {
 			t.Errorf("%q: %v; want ErrRow", text, err)
 		}
-		if err := refuses(t, redisdedup.New(c, nil), dedup.ErrUnavailable, at(m, 2)); !errors.Is(err, redisdedup.ErrRow) {
+		if err := refused(t, redisdedup.New(c, nil), dedup.ErrUnavailable, at(m, 2)); !errors.Is(err, redisdedup.ErrRow) {
 			t.Errorf("%q, by another sink: %v; want ErrRow", text, err)
 		}
 	}
@@ -359,7 +359,7 @@ func TestADamagedRowIsAnError(t *testing.T) {
 		if err := c.Set(t.Context(), key(m, "id/"+at(m, 1).Position.Sort()), text, 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if err := refuses(t, s, dedup.ErrUnavailable, at(m, 1)); !errors.Is(err, redisdedup.ErrRow) {
+		if err := refused(t, s, dedup.ErrUnavailable, at(m, 1)); !errors.Is(err, redisdedup.ErrRow) {
 			t.Errorf("%q: %v; want ErrRow", text, err)
 		}
 	}

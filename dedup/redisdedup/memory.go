@@ -37,12 +37,12 @@ func (st *state) marksOf() map[string]marks.Done {
 	return done
 }
 
-// admit tells whether m's owner may write. A server of another history, and one that holds less than it acknowledged, has forgotten writes: which ones, the owner learns when it seals again.
-func (st *state) admit(m dedup.Mark, o *marks.Owner) error {
+// admit tells whether m's owner may write. A server of another history has forgotten writes: which ones, the owner learns when it seals again.
+func (st *state) admit(m dedup.Mark) error {
 	if err := st.Admits(m); err != nil {
 		return err
 	}
-	if st.history != st.now || o != nil && st.Low.Before(o.Seal().Low) {
+	if st.history != st.now {
 		return &dedup.RefusedError{Err: dedup.ErrNotSealed, Shard: m.Shard, Epoch: st.Epoch, Generation: st.Generation, Session: st.Session}
 	}
 	return nil
@@ -90,7 +90,7 @@ func (s *Sink) memoryOf(ctx context.Context, m dedup.Mark) (*memory, error) {
 		if err != nil {
 			return marks.Seal{}, err
 		}
-		return st.Seal, st.admit(m, nil)
+		return st.Seal, st.admit(m)
 	})
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (s *Sink) memoryOf(ctx context.Context, m dedup.Mark) (*memory, error) {
 	}
 	st, err := s.stored(ctx, m, nil)
 	if err == nil {
-		err = st.admit(m, o)
+		err = st.admit(m)
 	}
 	if err != nil {
 		return nil, err

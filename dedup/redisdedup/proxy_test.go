@@ -12,6 +12,9 @@ import (
 	"testing"
 )
 
+// writing is what a request has of a script that writes.
+const writing = "$5\r\nwrite\r\n"
+
 // fate is what a proxy does with a request.
 type fate struct {
 	answer string // given instead of the server's

@@ -59,14 +59,19 @@ func apply(t *testing.T, s *redisdedup.Sink, ms ...dedup.Mark) {
 	}
 }
 
-// refuses wants an error of an Apply that adds to counters.
-func refuses(t *testing.T, s *redisdedup.Sink, target error, ms ...dedup.Mark) error {
+// refused wants an error of an Apply that adds to counters.
+func refused(t *testing.T, s *redisdedup.Sink, target error, ms ...dedup.Mark) error {
 	t.Helper()
 	err := s.Apply(t.Context(), ms, counting(ms))
 	if !errors.Is(err, target) {
 		t.Fatalf("%v; want %v", err, target)
 	}
 	return err
+}
+
+func refuses(t *testing.T, s *redisdedup.Sink, target error, ms ...dedup.Mark) {
+	t.Helper()
+	_ = refused(t, s, target, ms...)
 }
 
 // repeats wants no record to be fresh.

@@ -177,7 +177,10 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 			s.forget(m)
 			return err
 		case a.said == "rows":
-			if st, err = s.found(ctx, m, mem, nil, a.rows); err != nil {
+			if st, err = s.found(ctx, m, mem, nil, a.rows); err == nil {
+				err = mem.owner.Remembers(st.Seal, m)
+			}
+			if err != nil {
 				return err
 			}
 		case a.said != "ok":
@@ -195,7 +198,7 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 func (s *Sink) found(ctx context.Context, m dedup.Mark, mem *memory, lanes, rows []string) (*state, error) {
 	st, err := s.parseState(ctx, m, lanes, rows)
 	if err == nil {
-		err = st.admit(m, mem.owner)
+		err = st.admit(m)
 	}
 	if err != nil {
 		return nil, err

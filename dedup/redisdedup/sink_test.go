@@ -100,9 +100,9 @@ func TestSinkConforms(t *testing.T) {
 		return deduptest.Database[*redisdedup.Write]{
 			Sink: func(t *testing.T) dedup.Effects[*redisdedup.Write] { return redisdedup.New(dial(t, url), &cfg) },
 			Add:  c.add, Total: c.total, Refuse: c.refuse, Rows: c.rows, Save: c.save,
-			LoseAnswer: func(t *testing.T) { p.next("$5\r\nwrite\r\n", fate{lose: true}) },
-			LoseWrite:  func(t *testing.T) { p.next("$5\r\nwrite\r\n", fate{drop: true}) },
-			Down:       func(t *testing.T, down bool) { p.cut(down) },
+			LoseAnswer: func(_ *testing.T, then func()) { p.next(writing, fate{lose: true, then: then}) },
+			LoseWrite:  func(_ *testing.T, then func()) { p.next(writing, fate{drop: true, then: then}) },
+			Down:       func(_ *testing.T, down bool) { p.cut(down) },
 		}
 	}})
 }

@@ -58,3 +58,12 @@ func TestWritesThatAreForgottenAreNotPassedOver(t *testing.T) {
 		t.Errorf("a write of a key: %v", err)
 	}
 }
+
+func TestErrorsNameTheirRecord(t *testing.T) {
+	p := checkpoint.Offset(17)
+	for want, err := range map[error]error{dedup.ErrOutOfOrder: &OrderError{"shard 3", p}, dedup.ErrPending: &PendingError{"shard 3", p}} {
+		if got := err.Error(); !errors.Is(err, want) || got != want.Error()+": shard shard 3, record 17" {
+			t.Errorf("%q, %v", got, errors.Unwrap(err))
+		}
+	}
+}
