@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"slices"
 	"testing"
 	"time"
 )
@@ -12,44 +11,33 @@ import (
 // else runs.
 func TestHazard33_QuietInTheSteadyState(t *testing.T) {
 	onBoth(t, 4, func(t *testing.T, b *bench) {
-		const (
-			every   = 200 * time.Millisecond
-			seconds = 10
-			samples = int(seconds * time.Second / every)
-		)
+		const every = time.Second
+		half := int(2 * steady.Request / every) // in samples: what still runs after so long is no request, nor a round of polling or listing
 		c := newCrew(t, b)
 		w := c.hire(t, "worker", task{Timing: steady, State: every})
-		b.put(t, keys(12), 5)
+		b.put(t, keys(24), 5)
 		b.awaitAll(t)
-		pause(t, 2*time.Second) // the pace of idle shards settles
+		if read := len(shards(b.log.all())); read != shardCount(b, 4) { // or others may be assigned in the steady state
+			t.Fatalf("records of %d shards were handled, want %d", read, shardCount(b, 4))
+		}
 		states, logs := c.of("worker")
-		before, said := len(states), len(logs)
+		said, first := len(logs), len(states)+1 // the next one may have been taken before the last record was handled
 		eventually(t, says("the worker does not tell of itself"), func() bool {
 			states, logs = c.of("worker")
-			return len(states) >= before+samples
+			return len(states) > first+2*half
 		})
+		before, between, at := states[first], states[first+half], states[first+2*half]
 		for _, l := range logs[said:] {
 			t.Errorf("logged in the steady state: %s %s", l.Level, l.Message)
 		}
-		half := before + samples/2
-		if early, late := usual(states[before:half]), usual(states[half:]); late > early {
-			t.Errorf("%d goroutines became %d: %v", early, late, states[before:])
+		for by, n := range between.Goroutines.begun(before.Goroutines, at.Goroutines) {
+			t.Errorf("%d goroutines that %s began in the steady state still run %v later", n, by, time.Duration(half)*every)
 		}
-		if made := states[len(states)-1].Connections - states[before].Connections; made > seconds/2 {
-			t.Errorf("%d connections were made in %d s of the steady state", made, seconds)
+		if made := at.Connections - before.Connections; made > int64(half) {
+			t.Errorf("%d connections were made in %v of the steady state", made, time.Duration(2*half)*every)
 		}
 		w.terminate(t)
 		b.log.check(t)
 		b.log.checkNoRepeats(t)
 	})
-}
-
-// usual is what nine of ten samples do not pass: a loop that is between two requests may have one less, and one that begins anew has one more.
-func usual(states []processState) int {
-	var all []int
-	for _, s := range states {
-		all = append(all, s.Goroutines)
-	}
-	slices.Sort(all)
-	return all[len(all)*9/10]
 }

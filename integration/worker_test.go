@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,9 +11,9 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -61,22 +60,9 @@ type line struct {
 
 // processState is what must not grow.
 type processState struct {
-	Goroutines  int   // without those of connections, of which there are as many as requests overlap
+	Goroutines  goroutines
 	Connections int64 // made since the start
 	Reads       int64 // calls of GetRecords since the start; these may grow
-}
-
-// goroutines counts those that no connection has.
-func goroutines() int {
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	n := 0
-	for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
-		if !bytes.Contains(stack, []byte("net/http.(*persistConn)")) {
-			n++
-		}
-	}
-	return n
 }
 
 // logged is what a worker had to say above the level debug.
@@ -151,18 +137,29 @@ func (job task) run(ctx context.Context) error {
 		return redrive(ctx, cfg)
 	}
 	var telling sync.WaitGroup
+	var untold error
 	life, end := context.WithCancel(ctx)
 	if job.State > 0 {
-		telling.Go(func() {
-			for after(life, job.State) == nil {
-				_ = say(line{Worker: job.Worker, State: &processState{goroutines(), connections.Load(), reads.Load()}}) // the test sees that it is missing
-			}
-		})
+		telling.Go(func() { untold = job.tell(life, connections, reads) })
 	}
 	err = consumer.Run(ctx, cfg)
 	end()
 	telling.Wait()
-	return err
+	return errors.Join(err, untold)
+}
+
+// tell tells of the process until ctx ends.
+func (job task) tell(ctx context.Context, connections, reads *atomic.Int64) error {
+	for after(ctx, job.State) == nil {
+		all, err := running()
+		if err != nil {
+			return err
+		}
+		if err := say(line{Worker: job.Worker, State: &processState{all, connections.Load(), reads.Load()}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // errPoison is the failure of a record that can never be handled.
