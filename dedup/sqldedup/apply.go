@@ -138,10 +138,14 @@ func (w *work) attempt(ctx context.Context, c call, f func(tx *sql.Tx, fresh []i
 	switch {
 	case err != nil && byUser:
 		return false, &sqldialect.EndedError{Err: &effectError{err}}
-	case err != nil:
-		return false, &effectError{err}
 	case byUser:
 		return false, ended
+	case errors.Is(ctx.Err(), context.Canceled): // which undoes the transaction, and is nobody's fault
+		return false, errors.Join(err, context.Cause(ctx))
+	case err != nil:
+		return false, &effectError{err}
+	case ctx.Err() != nil: // f took the time that there was
+		return false, &effectError{context.Cause(ctx)}
 	case still != nil && w.judge.Answered(still) && !w.judge.Ails(still) && !w.judge.Transient(still):
 		return false, &effectError{fmt.Errorf("a statement had failed, and the transaction with it: %w", still)}
 	}

@@ -27,7 +27,7 @@
 // [*dedup.RolledBackError]; committed, the effects until then are kept with the marks, and the error wraps [dedup.ErrUnsettled], so that the next call finds them.
 //
 // A record is blamed, with a [*dedup.RolledBackError], for what the function returns and for what the database says of the effects, at COMMIT too, as of a deferred constraint. A database that
-// is away, full, read only or refuses the role is [dedup.ErrUnavailable], also where the function met that.
+// is away, full, read only or refuses the role is [dedup.ErrUnavailable], also where the function met that, and so is a ctx that is cancelled meanwhile. One whose deadline passes while the function is at work is its fault.
 //
 // A function that leaves tx without a statement for longer than [Config].Idle finds the transaction ended by the server. So a worker that is stopped in the middle, or whose host has lost its power or its
 // network, holds up who follows it no longer than that. SQLite has no such limit.
