@@ -167,6 +167,13 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 	if err != nil {
 		return nil, err
 	}
+	o, err := w.book.Of(m, func() (marks.Seal, error) { return is, nil })
+	if err == nil {
+		err = o.Remembers(is, m)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if moved {
 		if _, err := w.rise(ctx, at, m.Epoch, [][]any{lane(low, m.Position)}); err != nil {
 			return nil, err
@@ -175,5 +182,5 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 	if _, err := affected(ctx, w.tx, w.drop.text, at.scope, at.shard, low, m.Position.Sort()); err != nil {
 		return nil, err
 	}
-	return w.book.Of(m, func() (marks.Seal, error) { return is, nil })
+	return o, nil
 }
