@@ -35,8 +35,7 @@
 // # COMMIT without an answer
 //
 // Where the answer of COMMIT is lost, the same marks are written once more on another connection and rolled back: that waits for a transaction which is still in doubt, and changes nothing after one that was
-// done. It is tried until ctx ends. If another has sealed the shard meanwhile, the answer is [dedup.ErrFenced], whatever happened. Seal and Advance come to the same when they are called again, and answer
-// [dedup.ErrUnsettled].
+// done. It is tried until ctx ends. If another has sealed the shard meanwhile, the answer is [dedup.ErrFenced], whatever happened.
 //
 // # PostgreSQL
 //
