@@ -86,7 +86,7 @@ func (a *audit) standing(la *leaseAudit) {
 	if s.fence.Epoch == 0 {
 		return
 	}
-	a.passed(la, "passed in the same epoch", func(n int) bool { return s.passes(n, a.lane(la, n)) })
+	a.passed(la, "and passed in the same epoch", func(n int) bool { return s.passes(n, a.lane(la, n)) })
 	m := s.fence
 	for n := s.origin; n < la.done && s.fence.Generation == la.generation; n++ {
 		m.Position = checkpoint.Offset(uint64(n))

@@ -111,7 +111,7 @@ func (a *audit) sealed(j *job, m dedup.Mark, low checkpoint.Position, err error)
 	case m.Epoch == f.Epoch:
 		a.w.counts.add("shard sealed again")
 	}
-	unnoticed := "passed in the same epoch"
+	unnoticed := "and passed in the same epoch"
 	if m.Generation > f.Generation || f.Epoch == 0 {
 		unnoticed = "with the seal"
 		s.sinkState = sinkState{origin: a.w.stream.first(la.k, j.l.Origin()), low: m.Position, held: make(map[int]holding), last: make(map[string]int)}
