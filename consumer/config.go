@@ -37,7 +37,7 @@ type Config struct {
 	// Delivery is how often a record may take effect. Default [AtLeastOnce].
 	Delivery Delivery
 	// Sink is where the effects live, which keeps a mark of each record beside them: see [Once], which sets it. By hand it is for handlers that call the Apply of the sink's package
-	// with [Record.Mark]. The shard is sealed in it before anything is read, and read from where it stands. Its method Setup(ctx) error, if it has one, is called when Run begins. Defaults to none.
+	// with [Record.Mark]. The shard is sealed in it before anything is read, and read from where it stands. Its method Setup(ctx) error, if it has one, is called when Run begins. Defaults to that of Once; otherwise none.
 	Sink dedup.Sink
 
 	Order   Order
