@@ -54,6 +54,7 @@ type engine interface { //nolint:interfacebloat // the wall itself: all that is 
 	//	{share s}, {skip}       have a SELECT lock the rows of s for reading, and its rows but for those that are locked
 	//	{bytes ?1} {number ?1}  is a parameter of that type
 	//	{rows}                  is a table v of rows that come behind the other parameters, and {any} compares with its only column
+	//	{in} and {ni}           are around a SELECT, whose answers are compared with, and which is executed once
 	query(text string, rows ...column) statement
 	// list executes a statement with rows, and execute one and tells how many rows it changed. Where rows are several statements, so are the answers.
 	list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error
@@ -130,7 +131,7 @@ func (e sqlite) query(text string, rows ...column) statement {
 	for i, c := range rows {
 		values[i] = fmt.Sprintf("?%d AS %s", first+i, c.name)
 	}
-	text = strings.NewReplacer("{entry}", "''", "{share s}", "", "{skip}", "", "{rows}", `(SELECT `+strings.Join(values, ", ")+`) AS v`, "{any}", fmt.Sprintf("= ?%d", first)).Replace(text)
+	text = strings.NewReplacer("{entry}", "''", "{share s}", "", "{skip}", "", "{in}", "IN (", "{ni}", ")", "{rows}", `(SELECT `+strings.Join(values, ", ")+`) AS v`, "{any}", fmt.Sprintf("= ?%d", first)).Replace(text)
 	text = cast.ReplaceAllString(text, "$2") // values have their types here
 	return statement{e.Query(text), rows}
 }
@@ -188,7 +189,7 @@ func (e postgres) query(text string, rows ...column) statement {
 	if len(rows) == 1 {
 		one = fmt.Sprintf(`= ANY (ARRAY(SELECT v.%s FROM %s))`, rows[0].name, table)
 	}
-	text = strings.NewReplacer("{entry}", e.Entry(e.idle), "{share s}", " FOR SHARE OF s", "{skip}", " FOR UPDATE SKIP LOCKED", "{rows}", table, "{any}", one).Replace(text)
+	text = strings.NewReplacer("{entry}", e.Entry(e.idle), "{share s}", " FOR SHARE OF s", "{skip}", " FOR UPDATE SKIP LOCKED", "{in}", "= ANY (ARRAY(", "{ni}", "))", "{rows}", table, "{any}", one).Replace(text)
 	text = cast.ReplaceAllStringFunc(text, func(found string) string {
 		kind, which, _ := strings.Cut(strings.Trim(found, "{}"), " ")
 		return which + map[string]string{"bytes": "::bytea", "number": "::bigint"}[kind]
