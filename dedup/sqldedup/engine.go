@@ -57,6 +57,8 @@ type engine interface { //nolint:interfacebloat // the wall itself: all that is 
 	//	{rows}                  is a table v of rows that come behind the other parameters, and {any} compares with its only column
 	//	{in} and {ni}           are around a SELECT, whose answers are compared with, and which is executed once
 	query(text string, rows ...column) statement
+	// lookup joins a table as d with what is before it, or with NULL where there is none, by an index on all that the condition names.
+	lookup(table, condition string) string
 	// list executes a statement with rows, and execute one and tells how many rows it changed. Where rows are several statements, so are the answers.
 	list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error
 	execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error)
@@ -137,6 +139,10 @@ func (e sqlite) query(text string, rows ...column) statement {
 	return statement{e.Query(text), rows}
 }
 
+func (sqlite) lookup(table, condition string) string {
+	return ` LEFT JOIN ` + table + ` AS d ON ` + condition
+}
+
 func (sqlite) list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error {
 	for _, row := range rows {
 		if err := each(ctx, tx, s.text, append(args[:len(args):len(args)], row...), scan); err != nil {
@@ -196,6 +202,11 @@ func (e postgres) query(text string, rows ...column) statement {
 		return which + map[string]string{"bytes": "::bytea", "number": "::bigint"}[kind]
 	})
 	return statement{e.Query(text), rows}
+}
+
+// lookup leaves no choice: the planner, which may know nothing yet of a table, would read all rows of a shard for each call, or for each of its lanes.
+func (postgres) lookup(table, condition string) string {
+	return ` LEFT JOIN LATERAL (SELECT * FROM ` + table + ` AS d WHERE ` + condition + ` LIMIT 1) AS d ON true`
 }
 
 // gate begins a statement that waits for its turn, by a lock for which there is a queue. Two shards with one number would wait for each other, and do no harm.

@@ -314,3 +314,35 @@ func TestNamesMayBeAnyBytes(t *testing.T) {
 		t.Errorf("%d effects; want one", n)
 	}
 }
+
+// Who outlasts its deadline is to blame, and who is called off is not.
+func TestTheEndOfTheContextOfAFunction(t *testing.T) {
+	s, db := newSink(t)
+	m := mark(dedup.PerShard, 1)
+	seal(t, s, m)
+	errLate := errors.New("late")
+	for _, says := range []error{nil, errLate, sql.ErrTxDone} {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := s.Apply(ctx, []dedup.Mark{m}, func(tx *sql.Tx, fresh []int) error {
+			must(t, insert(t.Context(), m)(tx, fresh))
+			cancel()
+			return says
+		})
+		if _, back := errors.AsType[*dedup.RolledBackError](err); back || !errors.Is(err, dedup.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("called off, and %v: %v; want ErrUnavailable", says, err)
+		}
+		ctx, cancel = context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errLate)
+		err = s.Apply(ctx, []dedup.Mark{m}, func(tx *sql.Tx, fresh []int) error {
+			must(t, insert(t.Context(), m)(tx, fresh))
+			<-ctx.Done()
+			return says
+		})
+		cancel()
+		if _, back := errors.AsType[*dedup.RolledBackError](err); !back {
+			t.Errorf("out of time, and %v: %v; want a RolledBackError", says, err)
+		}
+	}
+	if n := count(t, db); n != 0 {
+		t.Errorf("%d effects; want none", n)
+	}
+}

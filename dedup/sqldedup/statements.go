@@ -25,7 +25,7 @@ func statementsOf(e engine, n names) statements {
 	seals, done, dead, ids := e.Where(n.seals), e.Where(n.done), e.Where(n.dead), e.Where(n.ids)
 	const shard = ` WHERE scope = ?1 AND shard = ?2`
 	standing := `SELECT {entry}, s.epoch, s.generation, s.session, d.lane, d.position, d.epoch
-  FROM {through}` + seals + ` AS s LEFT JOIN ` + done + ` AS d ON d.scope = s.scope AND d.shard = s.shard AND d.lane {any} WHERE s.scope = ?1 AND s.shard = ?2`
+  FROM {through}` + seals + ` AS s CROSS JOIN {rows}` + e.lookup(done, "d.scope = ?1 AND d.shard = ?2 AND d.lane = v.lane") + ` WHERE s.scope = ?1 AND s.shard = ?2`
 	lane := column{"lane", someBytes}
 	sort, position := column{"sort", aText}, column{"position", aText}
 	return statements{
