@@ -9,7 +9,7 @@ import (
 var (
 	// ErrFenced: another session sealed the shard, in a higher epoch or in the same one. Nothing was written, and nothing of this owner will be.
 	ErrFenced = errors.New("dedup: the shard is sealed by another owner")
-	// ErrNotSealed: the sink knows nothing of this owner: Seal was not called, or the sink has forgotten it (a fail-over, a restored backup). Seal again, and resume where that says.
+	// ErrNotSealed: the sink knows nothing of this owner: Seal was not called, or the sink has forgotten it, or writes of it that were acknowledged (a fail-over, a restored backup). Seal again, and resume where that says.
 	ErrNotSealed = errors.New("dedup: the shard is not sealed by this owner")
 	// ErrGeneration: the shard is sealed in another generation than the caller's.
 	ErrGeneration = errors.New("dedup: the shard is sealed in another generation")

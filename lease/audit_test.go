@@ -185,6 +185,8 @@ func (a *audit) shard(ctx context.Context, row lease.Row, before, after stored) 
 		a.broken(row.Key, "written after its end")
 	}
 	switch {
+	case before.Owner != "" && after.Owner == "" && after.Epoch > before.Epoch:
+		a.lifted(row, before, after)
 	case after.Generation < before.Generation:
 		a.broken(row.Key, "generation fell from %d to %d", before.Generation, after.Generation)
 	case reset:
@@ -198,6 +200,13 @@ func (a *audit) shard(ctx context.Context, row lease.Row, before, after stored) 
 	}
 	if after.State == "ended" && before.State != "ended" {
 		a.ended(ctx, row, before, after)
+	}
+}
+
+// lifted is of a shard whose owner gave it up, and which is as it was but for its epoch and its generation.
+func (a *audit) lifted(row lease.Row, before, after stored) {
+	if after.State != "open" || before.State != "open" || after.Position != before.Position || after.Generation < before.Generation {
+		a.broken(row.Key, "lifted from %+v to %+v", before, after)
 	}
 }
 

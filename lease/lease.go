@@ -174,7 +174,9 @@ func (l *Lease) Lift(ctx context.Context, epoch, generation uint64) error {
 	}
 	return l.write(ctx, "lift", l.mine, true,
 		func(r shardRow) (shardRow, error) { return lifted(r, l.holder, epoch, generation, l.successor()) },
-		func(r shardRow) bool { return r.version != 0 && !l.holder.holds(r) && r.Epoch >= max(epoch, l.holder.epoch) })
+		func(r shardRow) bool {
+			return r.version != 0 && !l.holder.holds(r) && r.Epoch >= max(epoch, l.holder.epoch)
+		})
 }
 
 // End creates the leases of the children, then marks the shard as ended at p. After the write of END was sent, whatever the answer, this epoch is over;

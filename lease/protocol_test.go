@@ -226,6 +226,25 @@ func TestOnlyTheHolderStoresAndNeverBackwards(t *testing.T) {
 	}
 }
 
+// A zombie whose successor has sealed the sink must not lift itself above it.
+func TestOnlyTheHolderLiftsAnEpochAndNeverLowersIt(t *testing.T) {
+	h := holder{"me", 4, 2}
+	row := shardRow{head: head{version: 3}, State: open, Owner: "me", Epoch: 4, Generation: 2}
+	for _, c := range []struct{ epoch, generation, wantEpoch, wantGeneration uint64 }{
+		{70, 3, 70, 3}, {4, 2, 4, 2}, {0, 0, 4, 2},
+	} {
+		next, err := lifted(row, h, c.epoch, c.generation, "")
+		if err != nil || next.Owner != "" || next.Epoch != c.wantEpoch || next.Generation != c.wantGeneration {
+			t.Errorf("lifted to %d, %d: %+v, %v", c.epoch, c.generation, next, err)
+		}
+	}
+	taken := row
+	taken.Owner, taken.Epoch = "other", 5
+	if next, err := lifted(taken, h, 70, 3, ""); !errors.Is(err, ErrLost) || next.Epoch != 5 {
+		t.Errorf("of another's row: %+v, %v", next, err)
+	}
+}
+
 func TestHazard07_EndWaitsForTheRowsOfAllChildren(t *testing.T) {
 	row := shardRow{head: head{version: 3}, ID: "p", Owner: "me", Epoch: 4, State: open}
 	h := holder{"me", 4, 0}

@@ -3,6 +3,7 @@ package deduptest
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,14 +60,34 @@ func TestASoundSinkPasses(t *testing.T) {
 	}
 }
 
-func TestDiscover(t *testing.T) {
+func TestEachFlawIsCaught(t *testing.T) {
 	for _, f := range flaws {
-		var by []string
-		for _, p := range promises() {
-			if found(t, p, f.flaw) != nil {
-				by = append(by, fmt.Sprintf("%q", p.name))
-			}
+		for _, name := range f.caughtBy {
+			t.Run(f.name+"/"+name, func(t *testing.T) {
+				i := slices.IndexFunc(promises(), func(p promise) bool { return p.name == name })
+				if i < 0 {
+					t.Fatalf("no case is called %q", name)
+				}
+				faults := found(t, promises()[i], f.name)
+				if faults == nil {
+					t.Fatalf("the case %q passes with a sink that %s", name, f.name)
+				}
+				t.Logf("%.300s", faults[0])
+			})
 		}
-		fmt.Printf("FLAW\t%s\t%s\n", f.flaw, strings.Join(by, ", "))
+	}
+}
+
+func TestEachCaseCanFail(t *testing.T) {
+	catches := map[string]bool{}
+	for _, f := range flaws {
+		for _, name := range f.caughtBy {
+			catches[name] = true
+		}
+	}
+	for _, p := range promises() {
+		if !catches[p.name] {
+			t.Errorf("no flaw shows that the case %q can fail", p.name)
+		}
 	}
 }

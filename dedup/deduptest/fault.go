@@ -31,6 +31,14 @@ func (s *scene) interrupted(what string, err error) (nothing bool) {
 	return nothing
 }
 
+// found wants an Apply of which an answer or a write was lost to have found out what became of it.
+func (s *scene) found(what string, err error, ms ...dedup.Mark) {
+	s.Helper()
+	if s.told(what, err, ms...); errors.Is(err, dedup.ErrUnsettled) {
+		s.Fatalf("%s, with a database that answers again: %v; want it settled", what, err)
+	}
+}
+
 // told wants an Apply that was interrupted to have told what became of its effects, which stand once if they do.
 func (s *scene) told(what string, err error, ms ...dedup.Mark) {
 	s.Helper()
@@ -72,7 +80,7 @@ func loseApply(s *scene, lose func(func())) {
 	for _, ms := range [][]dedup.Mark{o.records(1, 1), o.records(2, 4), o.records(3, 6)} {
 		lose(nil)
 		_, err := o.apply(s.Context(), ms...)
-		s.told("Apply that is lost on the way", err, ms[len(ms)-1])
+		s.found("Apply that is lost on the way", err, ms[len(ms)-1])
 		o.settles("Apply that was lost on the way", ms...)
 	}
 	next := s.sealed(2, 0)
@@ -85,10 +93,14 @@ func loseBurial(s *scene, lose func(func())) {
 	o.applies(o.n(1))
 	lose(nil)
 	ms := o.records(1, 3)
-	if s.interrupted("Bury that is lost on the way", o.sink.Bury(s.Context(), ms)) {
+	bury := func() error { return o.sink.Bury(s.Context(), ms) }
+	err := bury()
+	if s.interrupted("Bury that is lost on the way", err) {
 		o.pending(o.n(2))
 	}
-	s.answered("Bury that was lost on the way", func() error { return o.sink.Bury(s.Context(), ms) })
+	if err != nil {
+		s.answered("Bury that was lost on the way", bury)
+	}
 	o.repeats(ms...)
 	o.repeats(redrive(o.n(1)))
 	o.applies(redrive(o.n(2)))
@@ -102,7 +114,7 @@ func loseRedrive(s *scene, lose func(func())) {
 		letter := redrive(o.n(n))
 		lose(nil)
 		_, err := o.apply(s.Context(), letter)
-		s.told("a redrive that is lost on the way", err, letter)
+		s.found("a redrive that is lost on the way", err, letter)
 		o.settles("a redrive that was lost on the way", letter)
 	}
 }
@@ -118,11 +130,14 @@ func loseSeal(s *scene, lose func(func())) {
 		return err
 	}
 	lose(nil)
-	if s.interrupted("Seal that is lost on the way", seal()) {
+	err := seal()
+	if s.interrupted("Seal that is lost on the way", err) {
 		a.applies(a.n(2))
 		a.advance(at(2))
 	}
-	s.answered("Seal that was lost on the way", seal)
+	if err != nil {
+		s.answered("Seal that was lost on the way", seal)
+	}
 	a.writesNothing(dedup.ErrFenced, b.mark)
 	b.appliesSome([]int{1}, b.of(low), b.n(9))
 }
@@ -132,8 +147,10 @@ func loseAdvance(s *scene, lose func(func())) {
 	o.applies(o.records(1, 3)...)
 	lose(nil)
 	advance := func() error { return o.sink.Advance(s.Context(), o.n(5)) }
-	s.interrupted("Advance that is lost on the way", advance())
-	s.answered("Advance that was lost on the way", advance)
+	err := advance()
+	if s.interrupted("Advance that is lost on the way", err); err != nil {
+		s.answered("Advance that was lost on the way", advance)
+	}
 	o.repeats(o.records(2, 5)...)
 	next := s.owner("s", 2, 1)
 	next.seals(at(0), at(5))
@@ -165,7 +182,7 @@ func inDoubt(s *scene, lose func(func())) {
 	}
 	stands := s.totals([]dedup.Mark{m})[0]
 	if !errors.Is(kind(err), dedup.ErrFenced) {
-		s.told("Apply that is lost on the way, with another having sealed before it is settled", err, m)
+		s.found("Apply that is lost on the way, with another having sealed before it is settled", err, m)
 	}
 	if want := s.now(uint64(stands)); stands > 1 || seal.low != want {
 		s.Fatalf("the effect stands %d times, and the successor was told that low is %q; want %q", stands, seal.low, want)

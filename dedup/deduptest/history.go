@@ -165,8 +165,8 @@ func (w *worker) turn(ctx context.Context) int {
 		return t.low
 	}
 	var wg sync.WaitGroup
-	for first := t.low + 1; first <= t.low+historyKeys; first++ {
-		wg.Go(func() { w.handle(ctx, t, first, historyKeys) })
+	for i, low := 1, t.low; i <= historyKeys; i++ {
+		wg.Go(func() { w.handle(ctx, t, low+i, historyKeys) })
 	}
 	wg.Wait()
 	return t.low

@@ -12,20 +12,22 @@ import (
 
 func sideBySide(s *scene) {
 	o := s.sealed(1, 0)
-	o.applies(o.key("a", 4))
-	o.applies(o.key("b", 2), o.key("c", 5))
+	o.applies(o.key("a", 14))
+	o.applies(o.key("b", 2), o.key("c", 15))
 	o.applies(o.key("d", 1))
-	o.refused(dedup.ErrOutOfOrder, o.key("a", 3))
-	o.repeats(o.key("a", 4), o.key("c", 5))
-	o.appliesSome([]int{1, 2, 3}, o.key("a", 4), o.key("b", 6), o.key("b", 7), o.key("a", 8))
+	o.refused(dedup.ErrOutOfOrder, o.key("a", 13))
+	o.refused(dedup.ErrOutOfOrder, o.key("e", 12), o.key("a", 13), o.key("f", 16))
+	o.repeats(o.key("a", 14), o.key("c", 15))
+	o.applies(o.key("e", 12)) // nothing of the call with it was done
+	o.appliesSome([]int{1, 2, 3}, o.key("a", 14), o.key("b", 16), o.key("b", 17), o.key("a", 18))
 	o.seals(at(0), at(0)) // low moves with Advance alone
-	o.advance(at(5))
-	o.repeats(o.key("a", 4), o.key("b", 2), o.key("d", 1), o.key("b", 6))
+	o.advance(at(15))
+	o.repeats(o.key("a", 14), o.key("b", 2), o.key("d", 1), o.key("b", 16))
 	next := s.owner("s", 2, 1)
-	next.seals(at(0), at(5))
-	next.repeats(next.key("a", 8), next.key("b", 6), next.key("b", 7)) // also 6, whose mark 7 has replaced
-	next.applies(next.key("a", 9), next.key("c", 10))
-	next.repeats(next.key("b", 6), next.key("a", 8), next.key("a", 9)) // 8, behind its own 9, is no less of a repeat
+	next.seals(at(0), at(15))
+	next.repeats(next.key("a", 18), next.key("b", 16), next.key("b", 17)) // also 16, whose mark 17 has replaced
+	next.applies(next.key("a", 19), next.key("c", 20))
+	next.repeats(next.key("b", 16), next.key("a", 18), next.key("a", 19)) // 18, behind its own 19, is no less of a repeat
 }
 
 func alone(s *scene) {

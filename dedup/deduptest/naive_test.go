@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,102 +13,6 @@ import (
 	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/internal/backoff"
 )
-
-// store is a database in memory, whose sinks know the contract and no other code of sinks, and have one flaw, if it is named.
-type store struct {
-	flaw string
-
-	mu       sync.Mutex
-	counters map[string]int
-	shards   map[string]*shardRows
-	lose     bool // the next write
-	answer   bool // or rather its answer
-	then     func()
-	isDown   bool
-}
-
-// shardRows is what is stored of a shard. It is never changed, but replaced.
-type shardRows struct {
-	epoch, generation uint64
-	session           string
-	low               checkpoint.Position
-	done              map[string]doneRow
-	dead              map[deadRow]bool
-	ids               map[string]idRow
-}
-
-type doneRow struct {
-	position checkpoint.Position
-	epoch    uint64
-}
-
-type deadRow struct {
-	position   string
-	generation uint64
-}
-
-type idRow struct {
-	generation uint64
-	dead       bool
-}
-
-func newStore(flaw string) *store {
-	return &store{flaw: flaw, counters: map[string]int{}, shards: map[string]*shardRows{}}
-}
-
-func (s *store) has(flaw string) bool { return s.flaw == flaw }
-
-func (r *shardRows) clone() *shardRows {
-	c := *r
-	c.done, c.dead, c.ids = maps.Clone(r.done), maps.Clone(r.dead), maps.Clone(r.ids)
-	return &c
-}
-
-// database is the store as the suite sees it.
-func (s *store) database() database {
-	return database{
-		sink: func() sink { return &naive{store: s, known: map[string]*memory{}} },
-		total: func(_ context.Context, name string) (int, error) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return s.counters[name], nil
-		},
-		refuses: true,
-		rows: func(_ context.Context, app string) (n int, err error) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			for name, r := range s.shards {
-				if strings.HasPrefix(name, app+"\n") {
-					n += 1 + len(r.done) + len(r.dead) + len(r.ids)
-				}
-			}
-			return n, nil
-		},
-		save: func() func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			counters, shards := maps.Clone(s.counters), maps.Clone(s.shards)
-			return func() {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.counters, s.shards = counters, shards
-			}
-		},
-		loseAnswer: func(then func()) { s.loses(true, then) },
-		loseWrite:  func(then func()) { s.loses(false, then) },
-		down: func(down bool) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.isDown = down
-		},
-	}
-}
-
-func (s *store) loses(answer bool, then func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lose, s.answer, s.then = true, answer, then
-}
 
 // naive is a sink that reads, decides, and writes on the condition that what was read is stored still.
 type naive struct {
@@ -123,6 +26,7 @@ type naive struct {
 type memory struct {
 	epoch uint64
 	from  checkpoint.Position
+	low   checkpoint.Position // as it was last known to be stored
 	tried map[string]bool
 }
 
@@ -222,7 +126,7 @@ func (s *naive) read(ctx context.Context, m dedup.Mark, doubt bool) (*shardRows,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.isDown && !s.has("says nothing of a database that is down") {
+	if s.isDown {
 		return nil, fmt.Errorf("naive: %w", why)
 	}
 	r := s.shards[s.name(m)]
@@ -329,10 +233,37 @@ func (s *naive) memory(m dedup.Mark, r *shardRows) *memory {
 	defer s.knows.Unlock()
 	k := s.known[s.name(m)]
 	if k == nil || k.epoch != m.Epoch {
-		k = &memory{m.Epoch, r.low, map[string]bool{}}
+		k = &memory{m.Epoch, r.low, r.low, map[string]bool{}}
 		s.known[s.name(m)] = k
 	}
 	return k
+}
+
+// remembers tells whether the sink holds what its owner knows that it held.
+func (s *naive) remembers(m dedup.Mark, r *shardRows) error {
+	k := s.memory(m, r)
+	s.knows.Lock()
+	defer s.knows.Unlock()
+	if r.low.Before(k.low) && !s.has("goes on when its writes are forgotten") {
+		return s.refuse(dedup.ErrNotSealed, m, r)
+	}
+	return nil
+}
+
+// moved notes what is stored.
+func (s *naive) moved(k *memory, low checkpoint.Position) {
+	s.knows.Lock()
+	defer s.knows.Unlock()
+	k.low = low
+}
+
+// begins notes that all up to a position is done.
+func (s *naive) begins(k *memory, p checkpoint.Position) {
+	s.knows.Lock()
+	defer s.knows.Unlock()
+	if k.from.Before(p) {
+		k.from = p
+	}
 }
 
 func (s *naive) Seal(ctx context.Context, m dedup.Mark) (low checkpoint.Position, err error) {
@@ -397,9 +328,8 @@ func (s *naive) Seal(ctx context.Context, m dedup.Mark) (low checkpoint.Position
 		case refused != nil:
 			return low, s.refuse(refused, m, r)
 		case swapped:
-			if k := s.memory(m, next); k.from.Before(next.low) {
-				k.from = next.low
-			}
+			s.moved(s.memory(m, next), next.low)
+			s.begins(s.memory(m, next), next.low)
 			return next.low, nil
 		}
 	}
@@ -435,7 +365,11 @@ func (s *naive) Advance(ctx context.Context, m dedup.Mark) error {
 		if err != nil {
 			return err
 		}
-		if err := s.admits(m, r); err != nil && !s.has("lets anybody advance") {
+		err = s.admits(m, r)
+		if err == nil {
+			err = s.remembers(m, r)
+		}
+		if err != nil && !s.has("lets anybody advance") {
 			return err
 		}
 		next := r.clone()
@@ -459,345 +393,9 @@ func (s *naive) Advance(ctx context.Context, m dedup.Mark) error {
 			}
 			continue
 		case swapped:
-			k := s.memory(m, next)
-			s.knows.Lock()
-			defer s.knows.Unlock()
-			if k.from.Before(m.Position) {
-				k.from = m.Position
-			}
+			s.moved(s.memory(m, next), next.low)
+			s.begins(s.memory(m, next), m.Position)
 			return nil
 		}
 	}
-}
-
-func (s *naive) Bury(ctx context.Context, ms []dedup.Mark) error {
-	if s.has("buries at most a hundred") {
-		ms = ms[:min(len(ms), 100)]
-	}
-	return s.write(ctx, ms, true, func(effects, []int) error { return nil })
-}
-
-func (s *naive) Apply(ctx context.Context, ms []dedup.Mark, f func(e effects, fresh []int) error) error {
-	if s.has("applies at most a hundred") {
-		ms = ms[:min(len(ms), 100)]
-	}
-	return s.write(ctx, ms, false, f)
-}
-
-func (s *naive) write(ctx context.Context, ms []dedup.Mark, bury bool, f func(e effects, fresh []int) error) (err error) {
-	if len(ms) == 0 && !s.has("stumbles over nothing") {
-		return nil
-	}
-	if s.has("swallows panics") {
-		defer func() {
-			if v := recover(); v != nil {
-				err = dedup.ErrUnavailable
-			}
-		}()
-	}
-	m, doubt := ms[0], false
-	for {
-		r, err := s.read(ctx, m, doubt)
-		if err != nil {
-			return err
-		}
-		next := r.clone()
-		fresh, err := s.decide(ms, r, next, bury)
-		if err != nil {
-			if s.has("leaves a part of what is out of order") {
-				_, _ = s.swap(m, r, next, nil)
-			}
-			return err
-		}
-		adds := map[string]int{}
-		switch {
-		case s.has("marks before the effect"):
-			if swapped, err := s.swap(m, r, next, nil); !swapped || err != nil {
-				continue
-			}
-			r = next
-			s.pause()
-		}
-		if len(fresh) > 0 || s.has("calls the function for nothing") || doubt && s.has("calls the function again for what is done") {
-			if err := s.effects(f, fresh, adds, len(ms)); err != nil {
-				return err
-			}
-		}
-		if len(fresh) == 0 {
-			return nil
-		}
-		s.try(m, ms, fresh, r)
-		if s.has("compares the fence before the function only") {
-			s.pause()
-			s.mu.Lock()
-			r = s.shards[s.name(m)]
-			if r != nil {
-				merged := r.clone()
-				if _, err := s.decide(ms, r, merged, bury); err == nil {
-					next = merged
-				} else {
-					next = r.clone()
-				}
-			} else {
-				r = &shardRows{}
-			}
-			s.mu.Unlock()
-		}
-		if s.has("writes effects in a step of their own") {
-			swapped, err := s.swap(m, r, next, nil)
-			if err == nil && swapped {
-				s.pause()
-				s.mu.Lock()
-				for name, n := range adds {
-					s.counters[name] += n
-				}
-				s.mu.Unlock()
-				return nil
-			}
-			continue
-		}
-		if m.Redrive && s.has("redrives without a lock") {
-			s.pause()
-			s.mu.Lock()
-			if stored := s.shards[s.name(m)]; stored != nil {
-				r = stored
-			}
-			s.mu.Unlock()
-		}
-		swapped, err := s.swap(m, r, next, adds)
-		switch {
-		case err != nil:
-			if again, err := s.unsettled(err, &doubt); !again {
-				return err
-			}
-			if s.has("takes a lost write for done") {
-				return nil
-			}
-			if s.has("applies again when an answer is lost") {
-				s.mu.Lock()
-				r = s.shards[s.name(m)]
-				s.mu.Unlock()
-				if r == nil {
-					r = &shardRows{}
-				}
-				swapped, err = s.swap(m, r, next, adds)
-				if swapped && err == nil {
-					return nil
-				}
-			}
-		case swapped:
-			return nil
-		}
-	}
-}
-
-// try notes what may be applied now.
-func (s *naive) try(m dedup.Mark, ms []dedup.Mark, fresh []int, r *shardRows) {
-	k := s.memory(m, r)
-	s.knows.Lock()
-	defer s.knows.Unlock()
-	for _, i := range fresh {
-		k.tried[s.text(ms[i].Position)] = true
-	}
-}
-
-// effects calls f.
-func (s *naive) effects(f func(e effects, fresh []int) error, fresh []int, adds map[string]int, all int) error {
-	told, refused := slices.Clone(fresh), false
-	switch {
-	case s.has("hands over all if one is fresh"):
-		told = nil
-		for i := range all {
-			told = append(told, i)
-		}
-	case s.has("hands over in falling order"):
-		slices.Reverse(told)
-	}
-	add := func(name string, n int) error {
-		adds[name] += n
-		return nil
-	}
-	if s.has("does effects at once") {
-		add = func(name string, n int) error {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.counters[name] += n
-			return nil
-		}
-	}
-	err := f(effects{add: add, refuse: func() error {
-		refused = true
-		return nil
-	}}, told)
-	switch {
-	case err != nil && s.has("returns the function's error as it is"):
-		return err
-	case err != nil && s.has("goes on when the function fails"):
-		return nil
-	case err != nil && s.has("takes the function's error for its own"):
-		return fmt.Errorf("naive: %w: %v", dedup.ErrUnavailable, err)
-	case err != nil:
-		return &dedup.RolledBackError{Err: err}
-	case refused && s.has("takes a refused effect for its own fault"):
-		return dedup.ErrUnavailable
-	case refused && s.has("passes over a refused effect"):
-		return nil
-	case refused:
-		return &dedup.RolledBackError{Err: errOnPurpose}
-	}
-	return nil
-}
-
-// decide tells what is fresh and changes next to what is to be stored.
-func (s *naive) decide(ms []dedup.Mark, r, next *shardRows, bury bool) (fresh []int, err error) {
-	switch {
-	case ms[0].Redrive:
-		return s.redrive(ms[0], r, next)
-	case ms[0].Scope == dedup.PerID:
-		return s.identify(ms, r, next, bury), nil
-	}
-	for i, m := range ms {
-		if err := s.admits(m, next); err != nil && (!bury || !s.has("lets anybody bury")) {
-			return nil, err
-		}
-		lane, k := s.lane(m), s.memory(m, next)
-		d := next.done[lane]
-		passed := !s.before(next.low, m.Position)
-		if s.has("applies what is at low again") {
-			passed = s.before(m.Position, next.low)
-		}
-		applied := passed
-		if m.Scope == dedup.PerKey {
-			over := !d.position.IsZero() && !s.before(d.position, m.Position)
-			if s.has("applies the last record of a key again") {
-				over = s.before(m.Position, d.position)
-			}
-			applied = passed || over
-		}
-		s.knows.Lock()
-		repeat := !s.before(k.from, m.Position) || k.tried[s.text(m.Position)]
-		if m.Scope == dedup.PerKey && applied && !passed && d.epoch != m.Epoch && !s.has("takes what an earlier owner did to a key for out of order") {
-			repeat = true
-			k.tried[s.text(m.Position)] = true
-		}
-		s.knows.Unlock()
-		switch {
-		case !applied && (!bury || !s.has("does not pass what is buried")):
-		case !applied:
-			fresh = append(fresh, i)
-			s.bury(m, next)
-			continue
-		case repeat || s.has("takes what is out of order for a repeat"):
-			if bury && s.has("buries what was applied") {
-				fresh = append(fresh, i)
-				s.bury(m, next)
-			}
-			continue
-		case s.has("applies what is out of order"):
-		default:
-			return nil, fmt.Errorf("naive: %w", dedup.ErrOutOfOrder)
-		}
-		fresh = append(fresh, i)
-		if m.Scope == dedup.PerShard || s.has("has low jump to the last record of any key") {
-			next.low = m.Position
-		}
-		if m.Scope == dedup.PerKey && (!s.has("keeps no mark of a record without a key") || !m.Alone) {
-			next.done = maps.Clone(next.done)
-			if next.done == nil {
-				next.done = map[string]doneRow{}
-			}
-			next.done[lane] = doneRow{m.Position, m.Epoch}
-		}
-		maps.DeleteFunc(next.dead, func(d deadRow, _ bool) bool {
-			return d.position == s.text(m.Position) && d.generation < m.Generation && !s.has("keeps the dead of an older generation when they are applied")
-		})
-		if bury {
-			s.bury(m, next)
-		}
-	}
-	return fresh, nil
-}
-
-func (s *naive) bury(m dedup.Mark, next *shardRows) {
-	if s.has("buries without a note") {
-		return
-	}
-	if next.dead == nil {
-		next.dead = map[deadRow]bool{}
-	}
-	next.dead[s.deadRow(m)] = true
-}
-
-func (s *naive) deadRow(m dedup.Mark) deadRow {
-	if s.has("takes the dead of all generations for one") {
-		m.Generation = 0
-	}
-	return deadRow{s.text(m.Position), m.Generation}
-}
-
-func (s *naive) redrive(m dedup.Mark, r, next *shardRows) ([]int, error) {
-	pending := fmt.Errorf("naive: %w", dedup.ErrPending)
-	if m.Scope == dedup.PerID {
-		e, there := r.ids[s.text(m.Position)]
-		switch {
-		case (!there || e.generation < m.Generation) && s.has("takes what was not passed for void"):
-			return nil, nil
-		case !there || e.generation < m.Generation:
-			return nil, pending
-		case !e.dead && s.has("redrives what is not dead"):
-			return []int{0}, nil
-		case !e.dead || e.generation != m.Generation:
-			return nil, nil
-		}
-		if !s.has("keeps the dead that were redriven") {
-			next.ids[s.text(m.Position)] = idRow{e.generation, false}
-		}
-		return []int{0}, nil
-	}
-	if s.has("fences redrives") {
-		if err := s.admits(m, r); err != nil {
-			return nil, err
-		}
-	}
-	if r.dead[s.deadRow(m)] {
-		if !s.has("keeps the dead that were redriven") {
-			delete(next.dead, s.deadRow(m))
-		}
-		return []int{0}, nil
-	}
-	d := r.done[s.lane(m)]
-	passed := !s.before(r.low, m.Position) || !d.position.IsZero() && !s.before(d.position, m.Position)
-	switch {
-	case passed && s.has("redrives what is not dead"):
-		return []int{0}, nil
-	case s.has("takes what was not passed for void"), r.epoch > 0 && m.Generation < r.generation:
-		return nil, nil
-	case s.has("takes what is void for pending"):
-		return nil, pending
-	case r.epoch == 0, m.Generation > r.generation, !passed:
-		return nil, pending
-	}
-	return nil, nil
-}
-
-// identify is what becomes of records in no order.
-func (s *naive) identify(ms []dedup.Mark, r, next *shardRows, bury bool) (fresh []int) {
-	for i, m := range ms {
-		e, there := r.ids[s.text(m.Position)]
-		if there && (e.generation >= m.Generation || s.has("takes the records of all generations for one")) {
-			if bury && s.has("buries what was applied") {
-				next.ids[s.text(m.Position)] = idRow{m.Generation, true}
-				fresh = append(fresh, i)
-			}
-			continue
-		}
-		fresh = append(fresh, i)
-		if next.ids == nil {
-			next.ids = map[string]idRow{}
-		}
-		if !bury || !s.has("does not pass what is buried") {
-			next.ids[s.text(m.Position)] = idRow{m.Generation, bury && !s.has("buries without a note")}
-		}
-	}
-	return fresh
 }

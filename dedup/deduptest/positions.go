@@ -89,29 +89,39 @@ func apart(s *scene) {
 	a := s.sealed(5, 0)
 	a.applies(a.records(1, 3)...)
 	a.bury(a.n(4))
-	for what, change := range map[string]func(*dedup.Mark){
-		"another application": func(m *dedup.Mark) { m.App += "-b" },
-		"another stream":      func(m *dedup.Mark) { m.Stream = "orders:2026-01-03" },
-		"another shard":       func(m *dedup.Mark) { m.Shard = "t" },
-		"parts that are joined otherwise": func(m *dedup.Mark) {
-			m.Stream, m.Shard = m.Stream+" "+m.Shard, ""
-		},
-		"parts that are joined as in names": func(m *dedup.Mark) {
-			m.Stream, m.Shard = m.Stream+"/"+m.Shard, "s"
-		},
+	for _, change := range []func(*dedup.Mark){
+		func(m *dedup.Mark) { m.App += "-b" },
+		func(m *dedup.Mark) { m.Stream = "orders:2026-01-03" },
+		func(m *dedup.Mark) { m.Shard = "t" },
 	} {
 		b := s.owner("s", 1, 1)
 		change(&b.mark)
-		b.seals(at(2), at(2))
-		if s.scope != dedup.PerID {
-			b.repeats(b.n(2))
-		}
-		if fresh, err := b.apply(s.Context(), b.n(3)); err != nil || len(fresh) != 1 {
-			s.Fatalf("Apply in %s: fresh %v, error %v; want the record to be fresh", what, fresh, err)
-		}
-		_, err := b.apply(s.Context(), redrive(b.n(4)))
-		s.wants("a redrive of what was buried elsewhere, in "+what, err, dedup.ErrPending)
+		b.meetsNobody()
 	}
 	a.applies(a.n(5))
 	a.applies(redrive(a.n(4)))
+	for _, by := range []string{" ", "/", ":", "#", "|", ",", ".", "-", "_", "%", "%20"} { // as names may be joined
+		for _, names := range [][3]string{{"", "a" + by + "b", "c"}, {"", "a", "b" + by + "c"}, {by + "a", "b", "c"}} {
+			b := s.owner(names[2], 1, 1)
+			b.mark.App += names[0]
+			b.mark.Stream = names[1]
+			b.meetsNobody()
+		}
+	}
+}
+
+// meetsNobody wants a shard to be one that the sink knows nothing of.
+func (o *owner) meetsNobody() {
+	o.Helper()
+	where := fmt.Sprintf("%q, %q, %q", o.mark.App, o.mark.Stream, o.mark.Shard)
+	low, err := o.sink.Seal(o.Context(), o.n(2))
+	if err != nil || low != at(2) {
+		o.Fatalf("the first Seal of %s with the lease at 2: low is %q, error %v", where, low, err)
+	}
+	if fresh, err := o.apply(o.Context(), o.n(3)); err != nil || len(fresh) != 1 {
+		o.Fatalf("the first Apply in %s: fresh %v, error %v; want the record to be fresh", where, fresh, err)
+	}
+	_, err = o.apply(o.Context(), redrive(o.n(4)))
+	o.wants("a redrive of what was buried elsewhere, in "+where, err, dedup.ErrPending)
+	o.bury(o.n(4))
 }

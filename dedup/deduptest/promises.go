@@ -71,6 +71,7 @@ func promises() []promise {
 		{"trace: the sink stands behind the lease", fenced, sinkBehindLease, nil},
 		{"trace: the sink is restored behind the lease", fenced, sinkRestored, saves},
 		{"trace: the sink has forgotten the seal", fenced, sealForgotten, saves},
+		{"trace: the sink has forgotten writes of its owner", fenced, writesForgotten, saves},
 		{"trace: a shard is reset to an earlier position", fenced, resetEarlier, nil},
 		{"trace: a crash above a record that was not finished", lanes, crashAboveUnfinished, nil},
 		{"trace: a key of a parent at a high epoch, then of its child", fenced, parentAndChild, nil},

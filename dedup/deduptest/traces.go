@@ -54,6 +54,25 @@ func sealForgotten(s *scene) {
 	s.stands(1, b.records(1, 4)...)
 }
 
+// writesForgotten: the sink has lost the last writes of an owner who goes on. What it writes next would be taken for all that was before.
+func writesForgotten(s *scene) {
+	o := s.sealed(1, 0)
+	o.applies(o.records(1, 2)...)
+	o.advance(at(2))
+	restore := s.db.save()
+	o.applies(o.records(3, 5)...)
+	o.advance(at(5))
+	restore()
+	err := o.sink.Advance(s.Context(), o.n(6))
+	s.refusal("Advance of a shard whose last writes are forgotten", err, dedup.ErrNotSealed, o.mark)
+	if s.scope == dedup.PerShard {
+		o.writesNothing(dedup.ErrNotSealed, o.mark)
+	}
+	o.seals(at(5), at(2))
+	o.applies(o.records(3, 6)...)
+	s.stands(1, o.records(1, 6)...)
+}
+
 // resetEarlier: what was applied behind the reset's start is applied again, once, also by a successor.
 func resetEarlier(s *scene) {
 	a := s.sealed(4, 0)

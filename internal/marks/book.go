@@ -6,6 +6,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/dedup"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // remembered is how many positions above low a process remembers of a shard: more than a call has, and what comes again comes from the last calls.
@@ -62,7 +63,7 @@ func (b *Book) Of(m dedup.Mark, read func() (Seal, error)) (*Owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Sealed(m, s, true)
+	b.Sealed(m, Seal{m.Epoch, m.Generation, m.Session, s.Low}, true)
 	return b.Of(m, read)
 }
 
@@ -127,6 +128,15 @@ func (o *Owner) Moved(p checkpoint.Position) {
 	if o.seal.Low.Before(p) {
 		o.seal.Low = p
 	}
+}
+
+// Remembers tells whether the stored seal s is that which this owner knows, nil if it is. One with a lower low has forgotten what was written, in a fail-over or from a backup: who went on above would
+// lose the records between. It is asked where no call that moves low is under way beside: for every write of PerShard, and for Advance.
+func (o *Owner) Remembers(s Seal, m dedup.Mark) error {
+	if s.Low.Before(o.Seal().Low) && !planted.Is(planted.ForgottenUnseen) {
+		return s.refuse(dedup.ErrNotSealed, m)
+	}
+	return nil
 }
 
 // Advanced notes that everything up to p was done: what is tried there is a repeat.

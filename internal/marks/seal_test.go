@@ -33,3 +33,37 @@ func TestRepeatsOfAnEarlierOwnerStayRepeats(t *testing.T) {
 		t.Errorf("a record that came behind and was never seen: %v; want dedup.ErrOutOfOrder", err)
 	}
 }
+
+// A fail-over has taken back what this owner had written. Above it, with the records between lost, nobody goes on.
+func TestWritesThatAreForgottenAreNotPassedOver(t *testing.T) {
+	sealed := func(low uint64) Seal {
+		return Seal{Epoch: 2, Generation: 1, Session: "session", Low: checkpoint.Offset(low)}
+	}
+	o := newOwner(sealed(90), false)
+	o.Moved(checkpoint.Offset(100))
+	m := owned(dedup.PerShard, 2, 101)
+	if _, err := Decide(sealed(90), nil, o, []dedup.Mark{m}); !errors.Is(err, dedup.ErrNotSealed) {
+		t.Errorf("a write above what is forgotten: %v; want dedup.ErrNotSealed", err)
+	}
+	if err := o.Remembers(sealed(90), m); !errors.Is(err, dedup.ErrNotSealed) {
+		t.Errorf("what is forgotten: %v; want dedup.ErrNotSealed", err)
+	}
+	for _, low := range []uint64{100, 101} { // 101: the answer of a write was lost
+		if err := o.Remembers(sealed(low), m); err != nil {
+			t.Errorf("low at %d: %v", low, err)
+		}
+	}
+	m.Scope = dedup.PerKey // the seal may have been read before low moved
+	if _, err := Decide(sealed(90), nil, o, []dedup.Mark{m}); err != nil {
+		t.Errorf("a write of a key: %v", err)
+	}
+}
+
+func TestErrorsNameTheirRecord(t *testing.T) {
+	p := checkpoint.Offset(17)
+	for want, err := range map[error]error{dedup.ErrOutOfOrder: &OrderError{"shard 3", p}, dedup.ErrPending: &PendingError{"shard 3", p}} {
+		if got := err.Error(); !errors.Is(err, want) || got != want.Error()+": shard shard 3, record 17" {
+			t.Errorf("%q, %v", got, errors.Unwrap(err))
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -24,6 +25,11 @@ type plan struct {
 	calls    int     // of a shard at once
 	poison   float64 // part of the records that no attempt can help before the faults are over
 	ailing   float64 // part of the records that fail for a while
+
+	sink    bool        // effects go through a sink that seals
+	scope   dedup.Scope // by what it tells repeats
+	forgets bool        // it fails over, and forgets its last writes
+	reuses  bool        // the store of leases forgets takes, and hands out epochs again
 }
 
 // then is what becomes of a record that is given up.
@@ -79,6 +85,22 @@ func newPlan(dice *rand.Rand) plan {
 	}
 	p.poison, p.ailing = 0.03*dice.Float64(), 0.05*dice.Float64()
 	return p
+}
+
+// sinks throws dice of their own for the sink: worlds without one are what they are without it.
+func (p *plan) sinks(seed uint64) {
+	dice := rand.New(rand.NewPCG(seed, 1<<40))
+	if p.sink = dice.IntN(2) == 0; !p.sink {
+		return
+	}
+	p.scope = dedup.PerKey
+	if dice.IntN(4) == 0 {
+		p.scope = dedup.PerShard
+		if p.then == parksKey { // there is one lane, which is no key
+			p.then = sendsLetter
+		}
+	}
+	p.forgets, p.reuses = dice.IntN(2) == 0, dice.IntN(3) == 0
 }
 
 // quiet is how long the end of a run has no faults.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/deadletter/memletters"
+	"github.com/runnelhq/runnel/dedup/memdedup"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -27,6 +28,7 @@ type world struct {
 	operator *operator
 	letters  *memletters.Store
 	drainer  *drainer
+	sink     *memdedup.Sink
 	trace    *trace
 	counts   Counts
 
@@ -68,13 +70,14 @@ func newWorld(seed uint64, out io.Writer) *world {
 	w := &world{seed: seed, dice: rand.New(rand.NewPCG(seed, 0)), counts: make(Counts)}
 	w.trace = newTrace(w, out)
 	w.plan = newPlan(w.dice)
+	w.plan.sinks(seed)
 	w.timing = w.plan.timing
 	w.store = newStore(w)
 	w.stream = newStream(w)
 	w.weather = newWeather(w)
 	w.audit = newAudit(w)
 	w.operator = newOperator(w)
-	w.letters, w.drainer = memletters.New(), newDrainer(w)
+	w.letters, w.drainer, w.sink = memletters.New(), newDrainer(w), memdedup.New()
 	return w
 }
 
