@@ -65,33 +65,27 @@ func (s *Sink) write(ctx context.Context, what string, ms []dedup.Mark, bury boo
 	return s.fault(ctx, what, ms[0], err)
 }
 
-// commit makes attempts until it is known what became of one.
+// commit makes an attempt, and finds out what became of it.
 func (s *Sink) commit(ctx context.Context, c call, f func(tx *sql.Tx, fresh []int) error) error {
-	for n := 1; ; n++ {
-		err := s.within(ctx, func(w *work) (keep bool, err error) { return w.attempt(ctx, c, f) })
-		ended, byUser := errors.AsType[*sqldialect.EndedError](err)
-		if !byUser && !s.inDoubt(err) {
-			return s.blame(err)
-		}
-		kept, unknown := s.settle(ctx, c, err)
-		switch {
-		case unknown != nil:
-			return unknown
-		case kept && byUser:
-			return &doubtError{fmt.Errorf("%w, and kept its effects and the marks: %w", ErrEnded, ended)}
-		case kept:
-			return nil
-		case byUser && ended.Err != nil: // it rolled back, and says why
-			return s.blame(ended.Err)
-		case byUser:
-			return &dedup.RolledBackError{Err: fmt.Errorf("%w, and rolled back", ErrEnded)}
-		case s.judge.Answered(err):
-			return err
-		}
-		if cause := backoff.Wait(ctx, impatience.Delay(n)); cause != nil {
-			return errors.Join(cause, err)
-		}
+	err := s.within(ctx, func(w *work) (keep bool, err error) { return w.attempt(ctx, c, f) })
+	ended, byUser := errors.AsType[*sqldialect.EndedError](err)
+	if !byUser && !s.inDoubt(err) {
+		return s.blame(err)
 	}
+	kept, unknown := s.settle(ctx, c, err)
+	switch {
+	case unknown != nil:
+		return unknown
+	case kept && byUser:
+		return &doubtError{fmt.Errorf("%w, and kept its effects and the marks: %w", ErrEnded, ended)}
+	case kept:
+		return nil
+	case byUser && ended.Err != nil: // it rolled back, and says why
+		return s.blame(ended.Err)
+	case byUser:
+		return &dedup.RolledBackError{Err: fmt.Errorf("%w, and rolled back", ErrEnded)}
+	}
+	return err
 }
 
 // settle tells whether a call was kept, by writing its marks once more: that waits for a COMMIT which is in doubt, and changes nothing after one that was done. What it writes is not kept. It tries

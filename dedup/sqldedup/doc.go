@@ -21,7 +21,7 @@
 // # The function and its transaction
 //
 // What the function does on tx is kept with the marks, or not at all. What it does elsewhere, also on the same database but not on tx, is not undone and may be done again: the function is
-// called once more after a deadlock, a serialization failure, a lock that was not given in time, or a connection that was lost at or before COMMIT.
+// called once more after a deadlock, a serialization failure, a lock that was not given in time, or a connection that the server ended before COMMIT.
 //
 // It must neither commit nor roll back tx, by methods or by statements, nor use another method of the sink. Savepoints are its own. The error says [ErrEnded] if it ended tx: rolled back, it is in a
 // [*dedup.RolledBackError]; committed, the effects until then are kept with the marks, and the error wraps [dedup.ErrUnsettled], so that the next call finds them.
@@ -35,7 +35,8 @@
 // # COMMIT without an answer
 //
 // Where the answer of COMMIT is lost, the same marks are written once more on another connection and rolled back: that waits for a transaction which is still in doubt, and changes nothing after one that was
-// done. It is tried until ctx ends. If another has sealed the shard meanwhile, the answer is [dedup.ErrFenced], whatever happened.
+// done. It is tried until ctx ends. If another has sealed the shard meanwhile, the answer is [dedup.ErrFenced], whatever happened. Seal and Advance come to the same when they are called again, and answer
+// [dedup.ErrUnsettled].
 //
 // # PostgreSQL
 //

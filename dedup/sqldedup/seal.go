@@ -32,12 +32,10 @@ func (s *Sink) Seal(ctx context.Context, m dedup.Mark) (checkpoint.Position, err
 	}
 	var next marks.Seal
 	var voids bool
-	err := s.repeated(ctx, func() error {
-		return s.within(ctx, func(w *work) (keep bool, err error) {
-			next, voids, err = w.seal(ctx, m)
-			return err == nil, err
-		})
-	})
+	err := s.doubted(s.within(ctx, func(w *work) (keep bool, err error) {
+		next, voids, err = w.seal(ctx, m)
+		return err == nil, err
+	}))
 	if err != nil {
 		return checkpoint.Position{}, s.fault(ctx, "seal", m, err)
 	}
@@ -148,12 +146,10 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 		return s.fault(ctx, "advance", m, context.Cause(ctx))
 	}
 	var o *marks.Owner
-	err := s.repeated(ctx, func() error {
-		return s.within(ctx, func(w *work) (keep bool, err error) {
-			o, err = w.advance(ctx, m)
-			return err == nil, err
-		})
-	})
+	err := s.doubted(s.within(ctx, func(w *work) (keep bool, err error) {
+		o, err = w.advance(ctx, m)
+		return err == nil, err
+	}))
 	if err != nil {
 		return s.fault(ctx, "advance", m, err)
 	}

@@ -71,26 +71,21 @@ func (s *Sink) blame(err error) error {
 	return err
 }
 
-// impatience is between attempts to learn what became of a COMMIT, or to do it again where that comes to the same. Most are lost with their server.
+// impatience is between attempts to learn what became of a COMMIT. Most are lost with their server.
 var impatience = backoff.Policy{Base: 5 * time.Millisecond, Cap: time.Second}
-
-// repeated calls f again as long as it is not known whether its COMMIT was done, until ctx ends: for what comes to the same.
-func (s *Sink) repeated(ctx context.Context, f func() error) error {
-	for n := 1; ; n++ {
-		err := f()
-		if !s.inDoubt(err) {
-			return err
-		}
-		if cause := backoff.Wait(ctx, impatience.Delay(n)); cause != nil {
-			return &doubtError{errors.Join(cause, err)}
-		}
-	}
-}
 
 // doubtError is why it is not known whether a call was done, or, with [ErrEnded], known only to who calls again.
 type doubtError struct{ error }
 
 func (e *doubtError) Unwrap() error { return e.error }
+
+// doubted says of a COMMIT that it is in doubt, where the same call again comes to the same.
+func (s *Sink) doubted(err error) error {
+	if s.inDoubt(err) {
+		return &doubtError{err}
+	}
+	return err
+}
 
 // fault is the error of a call of the sink, of one kind. It is nil if nothing failed.
 func (s *Sink) fault(ctx context.Context, what string, m dedup.Mark, err error) error {
