@@ -12,6 +12,7 @@ type statements struct {
 	hold, look, seal, clear statement // for Seal: the row made and had alone, what hangs on it, what it becomes
 	share, read             statement // the seal, low and lanes: with the seal shared, or as they are
 	pass                    statement // low and lanes rise
+	now                     statement // low, locked
 	drop                    statement // marks of lanes at low or below
 	bury, void              statement // the dead: noted, and removed if they are of older generations
 	rests, raise            statement // one of them: locked, and removed
@@ -40,6 +41,7 @@ func statementsOf(e engine, n names) statements {
 		read:  e.query(strings.Replace(standing, "{through}", "", 1), lane),
 		pass: e.query(`INSERT INTO `+done+` AS d (scope, shard, lane, sort, position, epoch) SELECT {bytes ?1}, {bytes ?2}, v.lane, v.sort, v.position, {number ?3} FROM {rows} WHERE true
   ON CONFLICT (scope, shard, lane) DO UPDATE SET sort = excluded.sort, position = excluded.position, epoch = excluded.epoch WHERE d.sort < excluded.sort`, lane, sort, position),
+		now:  e.query(`SELECT position FROM ` + done + shard + ` AND lane = ?3{lock}`),
 		drop: e.query(`DELETE FROM ` + done + shard + ` AND lane {in}SELECT lane FROM ` + done + shard + ` AND lane <> ?3 AND sort <= ?4{skip}{ni}`),
 		bury: e.query(`INSERT INTO `+dead+` (scope, shard, sort, generation, position) SELECT {bytes ?1}, {bytes ?2}, v.sort, {number ?3}, v.position FROM {rows} WHERE true
   ON CONFLICT (scope, shard, sort, generation) DO NOTHING`, sort, position),
