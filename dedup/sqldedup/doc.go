@@ -21,13 +21,13 @@
 // # The function and its transaction
 //
 // What the function does on tx is kept with the marks, or not at all. What it does elsewhere, also on the same database but not on tx, is not undone and may be done again: the function is
-// called once more after a deadlock, a serialization failure, a lock that was not given in time, or a connection that was lost at or before COMMIT.
+// called once more after a deadlock, a serialization failure, a lock that was not given in time, or a connection that the server ended before COMMIT.
 //
 // It must neither commit nor roll back tx, by methods or by statements, nor use another method of the sink. Savepoints are its own. The error says [ErrEnded] if it ended tx: rolled back, it is in a
 // [*dedup.RolledBackError]; committed, the effects until then are kept with the marks, and the error wraps [dedup.ErrUnsettled], so that the next call finds them.
 //
 // A record is blamed, with a [*dedup.RolledBackError], for what the function returns and for what the database says of the effects, at COMMIT too, as of a deferred constraint. A database that
-// is away, full, read only or refuses the role is [dedup.ErrUnavailable], also where the function met that.
+// is away, full, read only or refuses the role is [dedup.ErrUnavailable], also where the function met that, and so is a ctx that is cancelled meanwhile. One whose deadline passes while the function is at work is its fault.
 //
 // A function that leaves tx without a statement for longer than [Config].Idle finds the transaction ended by the server. So a worker that is stopped in the middle, or whose host has lost its power or its
 // network, holds up who follows it no longer than that. SQLite has no such limit.

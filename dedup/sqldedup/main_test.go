@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,4 +163,18 @@ func apply(t *testing.T, s *sqldedup.Sink, ms ...dedup.Mark) {
 func count(t *testing.T, db *sql.DB) int {
 	t.Helper()
 	return ask[int](t, db, `SELECT count(*) FROM effects`)
+}
+
+// ascending are positions, each above the one before: neighbours of 56 digits, of other lengths, with zeros and inside aggregates.
+func ascending(t *testing.T) (all []checkpoint.Position) {
+	t.Helper()
+	long := "49590338271490256608559692538361571095921575989136588898"
+	for _, text := range []string{
+		"0", "0000000009", "10", "99", "100", long[:55], long + ":1", long + ":2", long + ":10", long[:55] + "9", "9" + long[1:], "1" + long, strings.Repeat("9", 899), "1" + strings.Repeat("0", 899),
+	} {
+		p, err := checkpoint.Parse(text)
+		must(t, err)
+		all = append(all, p)
+	}
+	return all
 }

@@ -32,11 +32,17 @@ func (s *Sink) Seal(ctx context.Context, m dedup.Mark) (checkpoint.Position, err
 	}
 	var next marks.Seal
 	var voids bool
-	err := s.repeated(ctx, func() error {
-		return s.within(ctx, func(w *work) (keep bool, err error) {
-			next, voids, err = w.seal(ctx, m)
-			return err == nil, err
-		})
+	err := s.within(ctx, func(w *work) (keep bool, err error) {
+		next, voids, err = w.seal(ctx, m)
+		return err == nil, err
+	})
+	err = s.settled(ctx, err, func(w *work) (kept bool, err error) {
+		is, err := w.hold(ctx, placeOf(m))
+		if err == nil && is.Epoch >= m.Epoch && is.Generation >= m.Generation {
+			err = is.Admits(m)
+			kept = err == nil
+		}
+		return kept, err
 	})
 	if err != nil {
 		return checkpoint.Position{}, s.fault(ctx, "seal", m, err)
@@ -148,11 +154,21 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 		return s.fault(ctx, "advance", m, context.Cause(ctx))
 	}
 	var o *marks.Owner
-	err := s.repeated(ctx, func() error {
-		return s.within(ctx, func(w *work) (keep bool, err error) {
-			o, err = w.advance(ctx, m)
-			return err == nil, err
-		})
+	err := s.within(ctx, func(w *work) (keep bool, err error) {
+		o, err = w.advance(ctx, m)
+		return err == nil, err
+	})
+	err = s.settled(ctx, err, func(w *work) (kept bool, err error) {
+		at := placeOf(m)
+		is, _, err := w.standing(ctx, w.share, at, nil)
+		if err == nil {
+			err = is.Admits(m)
+		}
+		if err != nil {
+			return false, err
+		}
+		risen, err := w.rise(ctx, at, m.Epoch, [][]any{lane(low, m.Position)})
+		return risen == 0, err
 	})
 	if err != nil {
 		return s.fault(ctx, "advance", m, err)
@@ -171,6 +187,13 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 	if err != nil {
 		return nil, err
 	}
+	o, err := w.book.Of(m, func() (marks.Seal, error) { return is, nil })
+	if err == nil {
+		err = o.Remembers(is, m)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if moved {
 		if _, err := w.rise(ctx, at, m.Epoch, [][]any{lane(low, m.Position)}); err != nil {
 			return nil, err
@@ -179,5 +202,5 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 	if _, err := affected(ctx, w.tx, w.drop.text, at.scope, at.shard, low, m.Position.Sort()); err != nil {
 		return nil, err
 	}
-	return w.book.Of(m, func() (marks.Seal, error) { return is, nil })
+	return o, nil
 }

@@ -14,7 +14,7 @@ import (
 // world is a database with tables of effects and of marks, for the suite.
 type world struct {
 	direct *sql.DB
-	prefix string                                     // of all its tables, with the schema
+	prefix string                                    // of all its tables, with the schema
 	sink   func(t *testing.T) dedup.Effects[*sql.Tx] // set up
 	rest   func(*deduptest.Database[*sql.Tx])        // what else it can do
 }
