@@ -134,6 +134,36 @@ func TestALateScriptDoesNothing(t *testing.T) {
 	}
 }
 
+// An answer that was lost is settled before the call returns, and the function is called once.
+func TestALostAnswerIsSettled(t *testing.T) {
+	for _, scope := range scopes {
+		for name, f := range map[string]fate{"the answer": {lose: true}, "the request": {drop: true}} {
+			m := mark(scope)
+			_, c := newSink(t, m)
+			p, url := newProxy(t, server.Addr)
+			s := redisdedup.New(dial(t, url, func(o *redis.Options) { o.MaxRetries = -1 }), nil)
+			seal(t, s, m, 0)
+			apply(t, s, at(m, 1))
+			for n, call := range []func() error{
+				func() error { return s.Apply(t.Context(), records(m, 2, 2), counting(records(m, 2, 2))) },
+				func() error { return s.Bury(t.Context(), records(m, 3, 3)) },
+				func() error {
+					letter := at(m, 3)
+					letter.Redrive = true
+					return s.Apply(t.Context(), []dedup.Mark{letter}, counting([]dedup.Mark{letter}))
+				},
+			} {
+				made := p.next(writing, f)
+				if err := call(); err != nil || !made.Load() {
+					t.Errorf("%s, call %d without %s: %v; want it settled", scope, n, name, err)
+				}
+			}
+			repeats(t, s, records(m, 1, 3)...)
+			stand(t, c, 1, records(m, 1, 3)...)
+		}
+	}
+}
+
 // What the server answers for reasons of its own is no record's fault, and leaves nothing in doubt; unless the client has sent the script before.
 func TestAnswersOfAServerThatIsNotReady(t *testing.T) {
 	noRetries := func(o *redis.Options) { o.MaxRetries = -1 }

@@ -56,6 +56,7 @@ type engine interface { //nolint:interfacebloat // the wall itself: all that is 
 	//	{bytes ?1} {number ?1}  is a parameter of that type
 	//	{gate shared}, {gate alone}, {through} begin a statement about the shard ?2 in the scope ?1, and what it reads from, which then waits for its turn
 	//	{rows}                  is a table v of rows that come behind the other parameters, and {any} compares with its only column
+	//	{in} and {ni}           are around a SELECT, whose answers are compared with, and which is executed once
 	query(text string, rows ...column) statement
 	// lookup joins a table as d with what is before it, or with NULL where there is none, by an index on all that the condition names.
 	lookup(table, condition string) string
@@ -134,7 +135,7 @@ func (e sqlite) query(text string, rows ...column) statement {
 	for i, c := range rows {
 		values[i] = fmt.Sprintf("?%d AS %s", first+i, c.name)
 	}
-	text = strings.NewReplacer("{entry}", "''", "{share s}", "", "{gate shared}", "", "{gate alone}", "", "{through}", "", "{skip}", "", "{rows}", `(SELECT `+strings.Join(values, ", ")+`) AS v`, "{any}", fmt.Sprintf("= ?%d", first)).Replace(text)
+	text = strings.NewReplacer("{entry}", "''", "{share s}", "", "{gate shared}", "", "{gate alone}", "", "{through}", "", "{skip}", "", "{in}", "IN (", "{ni}", ")", "{rows}", `(SELECT `+strings.Join(values, ", ")+`) AS v`, "{any}", fmt.Sprintf("= ?%d", first)).Replace(text)
 	text = cast.ReplaceAllString(text, "$2") // values have their types here
 	return statement{e.Query(text), rows}
 }
@@ -196,7 +197,7 @@ func (e postgres) query(text string, rows ...column) statement {
 	if len(rows) == 1 {
 		one = fmt.Sprintf(`= ANY (ARRAY(SELECT v.%s FROM %s))`, rows[0].name, table)
 	}
-	text = strings.NewReplacer("{entry}", e.Entry(e.idle), "{share s}", " FOR SHARE OF s", "{gate shared}", e.gate("_shared"), "{gate alone}", e.gate(""), "{through}", "gate CROSS JOIN ", "{skip}", " FOR UPDATE SKIP LOCKED", "{rows}", table, "{any}", one).Replace(text)
+	text = strings.NewReplacer("{entry}", e.Entry(e.idle), "{share s}", " FOR SHARE OF s", "{gate shared}", e.gate("_shared"), "{gate alone}", e.gate(""), "{through}", "gate CROSS JOIN ", "{skip}", " FOR UPDATE SKIP LOCKED", "{in}", "= ANY (ARRAY(", "{ni}", "))", "{rows}", table, "{any}", one).Replace(text)
 	text = cast.ReplaceAllStringFunc(text, func(found string) string {
 		kind, which, _ := strings.Cut(strings.Trim(found, "{}"), " ")
 		return which + map[string]string{"bytes": "::bytea", "number": "::bigint"}[kind]

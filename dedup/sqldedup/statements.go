@@ -42,7 +42,7 @@ func statementsOf(e engine, n names) statements {
 		pass: e.query(`INSERT INTO `+done+` AS d (scope, shard, lane, sort, position, epoch) SELECT {bytes ?1}, {bytes ?2}, v.lane, v.sort, v.position, {number ?3} FROM {rows} WHERE true
   ON CONFLICT (scope, shard, lane) DO UPDATE SET sort = excluded.sort, position = excluded.position, epoch = excluded.epoch WHERE d.sort < excluded.sort`, lane, sort, position),
 		now:  e.query(`SELECT position FROM ` + done + shard + ` AND lane = ?3{lock}`),
-		drop: e.query(`DELETE FROM ` + done + shard + ` AND lane IN (SELECT lane FROM ` + done + shard + ` AND lane <> ?3 AND sort <= ?4{skip})`),
+		drop: e.query(`DELETE FROM ` + done + shard + ` AND lane {in}SELECT lane FROM ` + done + shard + ` AND lane <> ?3 AND sort <= ?4{skip}{ni}`),
 		bury: e.query(`INSERT INTO `+dead+` (scope, shard, sort, generation, position) SELECT {bytes ?1}, {bytes ?2}, v.sort, {number ?3}, v.position FROM {rows} WHERE true
   ON CONFLICT (scope, shard, sort, generation) DO NOTHING`, sort, position),
 		void:  e.query(`DELETE FROM `+dead+shard+` AND generation < ?3 AND sort {any}`, sort),
@@ -55,6 +55,6 @@ func statementsOf(e engine, n names) statements {
 		note: e.query(`INSERT INTO `+ids+` AS e (id, generation, dead, at) SELECT v.id, v.generation, {number ?1}, {now} FROM {rows} WHERE true
   ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, dead = excluded.dead, at = excluded.at WHERE e.generation < excluded.generation`, column{"id", someBytes}, column{"generation", aNumber}),
 		revive: e.query(`UPDATE ` + ids + ` SET dead = 0 WHERE id = ?1 AND generation = ?2 AND dead <> 0`),
-		reap:   e.query(`DELETE FROM ` + ids + ` WHERE id IN (SELECT id FROM ` + ids + ` WHERE at < {now} - ?1 AND dead = 0 ORDER BY at LIMIT ?2{skip})`),
+		reap:   e.query(`DELETE FROM ` + ids + ` WHERE id {in}SELECT id FROM ` + ids + ` WHERE at < {now} - ?1 AND dead = 0 ORDER BY at LIMIT ?2{skip}{ni}`),
 	}
 }
