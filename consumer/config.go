@@ -90,16 +90,18 @@ func (c Config) withDefaults() Config {
 	if c.Checkpoint == nil && c.Delivery != AtMostOnce {
 		c.Checkpoint = checkpoint.Any{checkpoint.EveryN(1000), checkpoint.Every(5 * time.Second)}
 	}
+	if h, ok := c.Handler.(sinking); ok && c.Sink == nil {
+		c.Sink = h.sink()
+	}
 	if c.Batch.Size == 0 {
 		c.Batch.Size = 1000
 		if _, ok := c.Handler.(each); ok {
 			c.Batch.Size = 1
+		} else if c.Sink != nil && c.Sink.Terms().Batch > 0 {
+			c.Batch.Size = min(c.Batch.Size, c.Sink.Terms().Batch)
 		}
 	}
 	c.Order, c.Failure = c.Order.withDefaults(), c.Failure.withDefaults()
-	if h, ok := c.Handler.(sinking); ok && c.Sink == nil {
-		c.Sink = h.sink()
-	}
 	if c.Delivery == AtMostOnce {
 		fill(&c.Failure.MaxAttempts, 1)
 	}

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -292,6 +293,45 @@ func TestALetterIsRedrivenWithTheSinkThatKnowsIt(t *testing.T) {
 	}
 }
 
+// A key that an earlier owner parks after the sink is sealed is parked for a record that this owner is handed: its sink refuses the earlier one. Before, it may be for one that was passed.
+func TestParkedKeysAreListedBehindTheFence(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := &sealedSink{Sink: memdedup.New()}
+		cfg := w.once(sink)
+		cfg.Order.By = consumer.PerKey
+		cfg.Failure = consumer.Failure{Then: consumer.ParkKey, Letters: listedLetters{memletters.New(), func() {
+			if !sink.sealed.Load() {
+				t.Error("the parked keys were listed before the sink was sealed")
+			}
+		}}}
+		w.put(0, 1)
+		c := w.start(cfg)
+		w.until("0 applied", func() bool { return applied(sink.Sink, "0") == 1 })
+		c.clean()
+	})
+}
+
+type sealedSink struct {
+	*memdedup.Sink
+	sealed atomic.Bool
+}
+
+func (s *sealedSink) Seal(ctx context.Context, m dedup.Mark) (checkpoint.Position, error) {
+	low, err := s.Sink.Seal(ctx, m)
+	s.sealed.Store(err == nil)
+	return low, err
+}
+
+type listedLetters struct {
+	deadletter.Store
+	listed func()
+}
+
+func (l listedLetters) Parked(ctx context.Context, s deadletter.Scope) iter.Seq2[deadletter.Parking, error] {
+	l.listed()
+	return l.Store.Parked(ctx, s)
+}
+
 // setupSink has a Setup of its own.
 type setupSink struct {
 	*memdedup.Sink
@@ -299,6 +339,37 @@ type setupSink struct {
 }
 
 func (s setupSink) Setup(context.Context) error { return s.setup() }
+
+// smallSink has room for few records.
+type smallSink struct{ *memdedup.Sink }
+
+func (s smallSink) Terms() dedup.Terms {
+	t := s.Sink.Terms()
+	t.Batch = 3
+	return t
+}
+
+func TestACallHasNoMoreRecordsThanTheSinkHasRoomFor(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := smallSink{memdedup.New()}
+		cfg := w.once(sink)
+		most := 0
+		cfg.Handler = consumer.Once(sink, func(_ context.Context, tx *memdedup.Tx, fresh []consumer.Record) error {
+			most = max(most, len(fresh))
+			for _, r := range fresh {
+				count(tx, string(r.Data))
+			}
+			return nil
+		})
+		w.put(0, 20)
+		c := w.start(cfg)
+		w.eachOnce(sink.Sink, 20)
+		c.clean()
+		if most != 3 {
+			t.Errorf("the largest call had %d records, want 3", most)
+		}
+	})
+}
 
 func TestRunSetsUpTheSink(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {

@@ -32,10 +32,18 @@ func (s *Sink) Seal(ctx context.Context, m dedup.Mark) (checkpoint.Position, err
 	}
 	var next marks.Seal
 	var voids bool
-	err := s.doubted(s.within(ctx, func(w *work) (keep bool, err error) {
+	err := s.within(ctx, func(w *work) (keep bool, err error) {
 		next, voids, err = w.seal(ctx, m)
 		return err == nil, err
-	}))
+	})
+	err = s.settled(ctx, err, func(w *work) (kept bool, err error) {
+		is, err := w.hold(ctx, placeOf(m))
+		if err == nil && is.Epoch >= m.Epoch && is.Generation >= m.Generation {
+			err = is.Admits(m)
+			kept = err == nil
+		}
+		return kept, err
+	})
 	if err != nil {
 		return checkpoint.Position{}, s.fault(ctx, "seal", m, err)
 	}
@@ -146,10 +154,22 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 		return s.fault(ctx, "advance", m, context.Cause(ctx))
 	}
 	var o *marks.Owner
-	err := s.doubted(s.within(ctx, func(w *work) (keep bool, err error) {
+	err := s.within(ctx, func(w *work) (keep bool, err error) {
 		o, err = w.advance(ctx, m)
 		return err == nil, err
-	}))
+	})
+	err = s.settled(ctx, err, func(w *work) (kept bool, err error) {
+		at := placeOf(m)
+		is, _, err := w.standing(ctx, w.share, at, nil)
+		if err == nil {
+			err = is.Admits(m)
+		}
+		if err != nil {
+			return false, err
+		}
+		risen, err := w.rise(ctx, at, m.Epoch, [][]any{lane(low, m.Position)})
+		return risen == 0, err
+	})
 	if err != nil {
 		return s.fault(ctx, "advance", m, err)
 	}
@@ -163,6 +183,21 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := is.Admits(m); err != nil {
+		return nil, err
+	}
+	o, err := w.book.Of(m, func() (marks.Seal, error) { return is, nil })
+	if err != nil {
+		return nil, err
+	}
+	if o.Remembers(is, m) != nil { // or another call has moved low since it was read
+		if is.Low, err = w.lockedLow(ctx, at); err != nil {
+			return nil, err
+		}
+		if err := o.Remembers(is, m); err != nil {
+			return nil, err
+		}
+	}
 	_, moved, err := is.Advanced(m)
 	if err != nil {
 		return nil, err
@@ -172,8 +207,15 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 			return nil, err
 		}
 	}
-	if _, err := affected(ctx, w.tx, w.drop.text, at.scope, at.shard, low, m.Position.Sort()); err != nil {
-		return nil, err
+	_, err = affected(ctx, w.tx, w.drop.text, at.scope, at.shard, low, m.Position.Sort())
+	return o, err
+}
+
+// lockedLow reads low as it is now, when nobody moves it.
+func (w *work) lockedLow(ctx context.Context, at place) (checkpoint.Position, error) {
+	var position string
+	if err := w.tx.QueryRowContext(ctx, w.now.text, at.scope, at.shard, low).Scan(&position); err != nil {
+		return checkpoint.Position{}, err
 	}
-	return w.book.Of(m, func() (marks.Seal, error) { return is, nil })
+	return parse(position)
 }
