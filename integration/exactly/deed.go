@@ -42,25 +42,39 @@ func (t *tormentor) did(kind, format string, args ...any) {
 	fmt.Fprintf(t.log, "  %5.1f s  %-12s %s\n", (torment.Clock() - t.began).Seconds(), kind, fmt.Sprintf(format, args...))
 }
 
+// acts are what is done to the workers.
+type acts struct {
+	kills    []instants.Instant // "": at random
+	stops    []instants.Instant // likewise
+	losses   []loss             // nothing is lost where the database has no address
+	reshards int
+	changes  int // of the crew: one joins, one leaves
+}
+
+var all = acts{
+	kills:    []instants.Instant{instants.Before, instants.Inside, instants.Committed, instants.Advanced, instants.Sealed, ""},
+	stops:    []instants.Instant{instants.Inside, instants.Committed, ""},
+	losses:   []loss{{}, {late: true}, {kill: true}, {late: true}, {}},
+	reshards: 4,
+	changes:  2,
+}
+
 // rage does everything to the workers at the same time, and returns when all is done.
-func (t *tormentor) rage(ctx context.Context, seed uint64) error {
-	places := []instants.Instant{instants.Before, instants.Inside, instants.Committed, instants.Advanced, instants.Sealed, ""}
-	zombies := []instants.Instant{instants.Inside, instants.Committed, ""}
-	losses := []loss{{}, {late: true}, {kill: true}, {late: true}, {}}
+func (t *tormentor) rage(ctx context.Context, seed uint64, a acts) error {
 	if t.crew.place.address == "" {
-		losses = nil
+		a.losses = nil
 	}
 	return torment.Storm(ctx, seed, []torment.Track{
-		{Times: len(places), Least: time.Second, Most: 3 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
-			return t.killAt(ctx, r, places[i])
+		{Times: len(a.kills), Least: time.Second, Most: 3 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
+			return t.killAt(ctx, r, a.kills[i])
 		}},
-		{Times: len(zombies), Least: time.Second, Most: 4 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
-			return t.stopAt(ctx, r, zombies[i])
+		{Times: len(a.stops), Least: time.Second, Most: 4 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
+			return t.stopAt(ctx, r, a.stops[i])
 		}},
-		{Times: len(losses), Least: time.Second, Most: 4 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
-			return t.lose(ctx, r, losses[i])
+		{Times: len(a.losses), Least: time.Second, Most: 4 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
+			return t.lose(ctx, r, a.losses[i])
 		}},
-		{Times: 4, Least: 3 * time.Second, Most: 7 * time.Second, Do: func(ctx context.Context, _ *rand.Rand, i int) error {
+		{Times: a.reshards, Least: 3 * time.Second, Most: 7 * time.Second, Do: func(ctx context.Context, _ *rand.Rand, i int) error {
 			what, err := t.input.reshard(ctx, i)
 			if err != nil {
 				return fmt.Errorf("%s: %w", what, err)
@@ -68,7 +82,7 @@ func (t *tormentor) rage(ctx context.Context, seed uint64) error {
 			t.did(reshards, "%s", what)
 			return nil
 		}},
-		{Times: 2, Least: 3 * time.Second, Most: 6 * time.Second, Do: func(ctx context.Context, r *rand.Rand, _ int) error { return t.change(ctx, r) }},
+		{Times: a.changes, Least: 3 * time.Second, Most: 6 * time.Second, Do: func(ctx context.Context, r *rand.Rand, _ int) error { return t.change(ctx, r) }},
 	})
 }
 
@@ -220,7 +234,11 @@ func (t *tormentor) lost(ctx context.Context, r *rand.Rand, w *worker, c *tormen
 		}
 	}
 	c.Release()
-	t.did(answers, "%s%s", w.Name, map[bool]string{true: ", and its request came late"}[l.late])
+	text := w.Name
+	if l.late {
+		text += ", and its request came late"
+	}
+	t.did(answers, "%s", text)
 	return nil
 }
 

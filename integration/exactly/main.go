@@ -78,11 +78,11 @@ func exactly(args []string, out io.Writer) (err error) {
 func (o options) run(ctx context.Context, g *ground, r *report, out io.Writer) error {
 	begin := torment.Clock()
 	for round := uint64(0); ; round++ {
-		all, err := o.scenarios(round)
+		some, err := o.scenarios(round)
 		if err != nil {
 			return err
 		}
-		for _, s := range all {
+		for _, s := range some {
 			res, err := s.run(ctx, g, out)
 			if err != nil {
 				return err
@@ -96,7 +96,8 @@ func (o options) run(ctx context.Context, g *ground, r *report, out io.Writer) e
 }
 
 // scenarios are those of a round: each sink on each kind of stream. Every other one keeps the order of shards, and in the next round that of accounts.
-func (o options) scenarios(round uint64) (all []scenario, err error) {
+func (o options) scenarios(round uint64) ([]scenario, error) {
+	var some []scenario
 	for i, name := range strings.Split(o.sinks, ",") {
 		sink, ok := sinks[name]
 		if !ok {
@@ -107,13 +108,13 @@ func (o options) scenarios(round uint64) (all []scenario, err error) {
 			if !ok {
 				return nil, fmt.Errorf("no stream is called %q", kind)
 			}
-			all = append(all, scenario{
+			some = append(some, scenario{
 				sink: name, stream: kind, begin: sink, input: input, byAccount: (uint64(i)+uint64(j)+round)%2 == 0,
-				unmarked: o.marks == "off", seed: o.seed + round*100 + uint64(len(all)),
+				unmarked: o.marks == "off", seed: o.seed + round*100 + uint64(len(some)), acts: all,
 			})
 		}
 	}
-	return all, nil
+	return some, nil
 }
 
 // build makes the program of the workers in a folder.

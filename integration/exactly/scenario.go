@@ -21,6 +21,7 @@ type scenario struct {
 	input        func(ctx context.Context, g *ground) (*input, error)
 	byAccount    bool
 	unmarked     bool
+	acts         acts
 	seed         uint64
 }
 
@@ -119,7 +120,7 @@ func (s scenario) play(ctx context.Context, t *tormentor, p *producer) error {
 		}
 		produced <- err
 	}()
-	err := t.rage(acting, s.seed)
+	err := t.rage(acting, s.seed, s.acts)
 	end()
 	if err = errors.Join(err, <-produced); err != nil {
 		return err
