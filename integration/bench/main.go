@@ -47,6 +47,8 @@ var parts = map[string]func(context.Context, options, *report) error{
 	"start":   starts,
 	"leases":  leaseTraffic,
 	"fleets":  fleets,
+
+	"ddbseals": ddbSeals,
 }
 
 func bench(args []string, out io.Writer) error {
