@@ -203,6 +203,38 @@ func (d *database) arrives(t *testing.T, body []byte) {
 	}
 }
 
+// The table fails over to before the seal of an owner who goes on, and its epoch is handed out again, or to itself for a reset: session and generation tell the owners apart.
+func TestAnEpochThatIsHandedOutAgainAfterTheSealWasForgotten(t *testing.T) {
+	for _, scope := range fenced {
+		for target, change := range map[error]func(*dedup.Mark){
+			dedup.ErrFenced:     func(m *dedup.Mark) { m.Session = "another" },
+			dedup.ErrGeneration: func(m *dedup.Mark) { m.Generation = 2 },
+		} {
+			d := newDatabase(t)
+			first := d.sealed(t, nil, marked(scope, 2, 0))
+			restore := d.save(t)
+			m := marked(scope, 3, 1)
+			a := d.sealed(t, nil, m)
+			restore()
+			other := m
+			change(&other)
+			other.Position = checkpoint.Position{}
+			if _, err := d.sink(t, nil).Seal(t.Context(), other); err != nil {
+				t.Fatal(err)
+			}
+			for what, s := range map[string]*ddbdedup.Sink{"who has sealed": a, "who has not": first} {
+				if _, err := d.count(t.Context(), s, m); !errors.Is(err, target) {
+					t.Errorf("%v, %s: %v; want %v", scope, what, err, target)
+				}
+			}
+			if err := a.Advance(t.Context(), m); !errors.Is(err, target) {
+				t.Errorf("%v, Advance: %v; want %v", scope, err, target)
+			}
+			d.stands(t, m, 0)
+		}
+	}
+}
+
 // Kinesis counts in 56 digits. Two that differ in the last one are two records, in order.
 func TestNeighboursOf56Digits(t *testing.T) {
 	for _, scope := range fenced {
@@ -262,7 +294,23 @@ func TestTheUsersConditionIsToldFromTheMarks(t *testing.T) {
 			if err := once(m); err != nil {
 				t.Errorf("a repeat: %v", err)
 			}
-			second := marked(scope, 1, 2)
+			third, sent := marked(scope, 1, 2), 0
+			d.wire.on(func(_ string, body []byte, send func([]byte) (*http.Response, error)) (*http.Response, error) {
+				if sent++; sent > 1 { // of several that fail, the service tells of one
+					reasons := strings.Repeat(`{"Code":"None"},`, strings.Count(string(body), `"TableName"`)-1) + `{"Code":"ConditionalCheckFailed"}`
+					return errorAnswer(`{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"x","CancellationReasons":[` + reasons + `]}`)
+				}
+				resp, err := send(body)
+				if err != nil {
+					return nil, err
+				}
+				return nil, errors.Join(errLost, resp.Body.Close())
+			})
+			if _, err := d.count(t.Context(), s, third); err != nil || sent != 2 {
+				t.Errorf("%v after %d sendings; want the marks to say that the first was done", err, sent)
+			}
+			d.wire.on(nil)
+			second := marked(scope, 1, 3)
 			err := once(second)
 			var back *dedup.RolledBackError
 			var condition *ddbdedup.ConditionError
