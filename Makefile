@@ -13,8 +13,9 @@ core := $(addprefix ./,$(wildcard checkpoint lease ordering dedup deadletter con
 # The race detector needs a C compiler.
 race := $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 $(if $(race),,$(warning no C compiler: tests run without the race detector))
-# The packages with tests that need a server.
+# The packages with tests that need a server, and of these the ones whose tests ask for the services that RUNNEL_STACK chooses, and not only for a database.
 served = $(shell grep -rl --include=*_test.go '^//go:build engines$$' . | xargs -r -n 1 dirname | sort -u)
+stacked = $(shell grep -rlE --include=*_test.go 'localstack\.(Stack|Start\b|Environment)|stacktest\.' $(served) | xargs -r -n 1 dirname | sort -u)
 
 .PHONY: help
 help: ## list the targets
@@ -57,11 +58,11 @@ faults: ## plant each fault of docs/faults.md and see that the simulator notices
 	go test -count 1 -timeout 2h -tags planted ./internal/sim -run '^TestGate$$' -v $(if $(UPDATE),-args -update)
 
 .PHONY: test-localstack
-test-localstack: engines ## the tests that need a server, on the endpoints of the environment or on LocalStack
-	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test $(race) -p 1 -count 1 -timeout 20m -tags engines $(served)
+test-localstack: engines ## the tests that need Kinesis or DynamoDB, on the endpoints of the environment or on LocalStack
+	RUNNEL_STACK=$${RUNNEL_STACK:-auto} go test $(race) -p 1 -count 1 -timeout 20m -tags engines $(stacked)
 
 .PHONY: test-engines
-test-engines: engines ## the tests that need a server, on kinesis-mock and DynamoDB Local without LocalStack
+test-engines: engines ## the tests that need a server, on kinesis-mock, DynamoDB Local without LocalStack, Redis and PostgreSQL
 	RUNNEL_STACK=engines go test $(race) -p 1 -count 1 -timeout 20m -tags engines $(filter-out ./localstack,$(served)) # it starts each kind itself
 
 .PHONY: fuzz
@@ -76,11 +77,11 @@ demo: engines ## three workers consume a real stream and a table's changes; one 
 	go run ./examples/demo
 
 # BENCH names what to measure, COUNT how many rounds (0: each part's own number), OUT where the results go.
-BENCH ?= kinesis streams memory lanes idle latency pause start leases
+BENCH ?= kinesis streams memory lanes idle latency pause start leases marks
 COUNT ?= 0
 OUT ?= $(RUNNEL_CACHE)/bench
 .PHONY: bench
-bench: $(if $(filter latency pause start leases fleets ddbseals,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 16 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
+bench: $(if $(filter latency pause start leases fleets marks ddbseals,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 16 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
 	@mkdir -p $(OUT)
 	@go build -o $(RUNNEL_CACHE)/bin/bench ./integration/bench
 	@for part in $(BENCH); do \

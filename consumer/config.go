@@ -37,7 +37,7 @@ type Config struct {
 	// Delivery is how often a record may take effect. Default [AtLeastOnce].
 	Delivery Delivery
 	// Sink is where the effects live, which keeps a mark of each record beside them: see [Once], which sets it. By hand it is for handlers that call the Apply of the sink's package
-	// with [Record.Mark]. The shard is sealed in it before anything is read, and read from where it stands. Its method Setup(ctx) error, if it has one, is called when Run begins. Defaults to none.
+	// with [Record.Mark]. The shard is sealed in it before anything is read, and read from where it stands. Its method Setup(ctx) error, if it has one, is called when Run begins. Defaults to that of Once; otherwise none.
 	Sink dedup.Sink
 
 	Order   Order
@@ -90,16 +90,18 @@ func (c Config) withDefaults() Config {
 	if c.Checkpoint == nil && c.Delivery != AtMostOnce {
 		c.Checkpoint = checkpoint.Any{checkpoint.EveryN(1000), checkpoint.Every(5 * time.Second)}
 	}
+	if h, ok := c.Handler.(sinking); ok && c.Sink == nil {
+		c.Sink = h.sink()
+	}
 	if c.Batch.Size == 0 {
 		c.Batch.Size = 1000
 		if _, ok := c.Handler.(each); ok {
 			c.Batch.Size = 1
+		} else if c.Sink != nil && c.Sink.Terms().Batch > 0 {
+			c.Batch.Size = min(c.Batch.Size, c.Sink.Terms().Batch)
 		}
 	}
 	c.Order, c.Failure = c.Order.withDefaults(), c.Failure.withDefaults()
-	if h, ok := c.Handler.(sinking); ok && c.Sink == nil {
-		c.Sink = h.sink()
-	}
 	if c.Delivery == AtMostOnce {
 		fill(&c.Failure.MaxAttempts, 1)
 	}

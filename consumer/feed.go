@@ -41,6 +41,9 @@ func (f *feed) run(ctx context.Context) {
 }
 
 func (f *feed) reads(ctx context.Context) {
+	if !f.seal(ctx) {
+		return
+	}
 	for fails := 1; ; fails++ {
 		err := f.window.loadParked(ctx)
 		if ctx.Err() != nil {
@@ -51,9 +54,6 @@ func (f *feed) reads(ctx context.Context) {
 		}
 		f.r.failed(fmt.Errorf("consumer: shard %s waits: %w", f.r.lease.Shard().ID, err))
 		_ = backoff.Wait(ctx, f.r.cfg().retries().Delay(fails)) // the next attempt sees the end of ctx
-	}
-	if !f.seal(ctx) {
-		return
 	}
 	for ctx.Err() == nil {
 		err := f.read(ctx)

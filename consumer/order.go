@@ -61,7 +61,7 @@ func (o Order) faults(refuse refusal) {
 // Batch is how many records a call of the handler gets: the first of Size and Bytes that is reached, and what is there when Wait is over. With [PerKey] a
 // batch may hold many keys, none of which is in another batch at the same time.
 type Batch struct {
-	// Size is the most records of a call. Defaults to 1 for handlers made by [Each] and what is built on it, and to 1,000 for others.
+	// Size is the most records of a call. Defaults to 1 for handlers made by [Each] and what is built on it, and for others to what [Config].Sink has room for, 1,000 at most.
 	Size int
 	// Wait is how long records are held back for a batch to fill. Default 0: a call gets what is ready.
 	Wait time.Duration

@@ -220,7 +220,7 @@ func (r *runner) letter(rec Record, p *parcel, f failed) (deadletter.Letter, err
 	return l, nil
 }
 
-// loadParked learns which keys are parked, before the first record is handed out.
+// loadParked learns which keys are parked, before the first record is handed out, and after the sink is sealed: a key that an earlier owner parks from then on is parked for a record which that owner cannot pass.
 func (w *window) loadParked(ctx context.Context) error {
 	store := w.r.cfg().Failure.parks()
 	if store == nil {

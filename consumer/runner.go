@@ -92,8 +92,8 @@ func (r *runner) run(ctx context.Context) (running <-chan struct{}) {
 // giveUp ends the epoch: END after the shard's last page, and otherwise a release.
 func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
 	records := r.progress.rest()
-	done := r.reached(w)
-	if w.over && r.end(ctx, w, done.at, records) {
+	done := w.reached()
+	if w.over && r.end(ctx, w, r.storable(done).at, records) {
 		return
 	}
 	advancing, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
@@ -104,8 +104,9 @@ func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
 		return
 	}
 	if unmoved != nil { // the sink may not hold what was done since
-		done = place{at: r.lease.Position()}
+		done, records = place{}, 0
 	}
+	done = r.storable(done)
 	releasing, cancel := context.WithTimeout(ctx, r.cfg().Stop.Grace)
 	defer cancel()
 	err := r.lease.Release(releasing, done.at, done.ahead)
@@ -117,9 +118,8 @@ func (r *runner) giveUp(ctx context.Context, w *window, reason Reason) {
 	r.c.lost(r, reason, errors.Join(unmoved, err))
 }
 
-// reached is how far the shard is done as far as the lease may know: its position never goes back, also where the sink has.
-func (r *runner) reached(w *window) place {
-	done := w.reached()
+// storable is what may be stored with the lease of a shard that is done so far: its position never goes back, also where that of the sink has.
+func (r *runner) storable(done place) place {
 	if stored := r.lease.Position(); done.at.Before(stored) {
 		done = place{at: stored}
 	}
@@ -206,10 +206,11 @@ func (r *runner) release(page Page) {
 
 // write stores how far the shard is done. It gives false when nothing more can be stored in this epoch.
 func (r *runner) write(ctx context.Context, w *window, records int) bool {
-	done := r.reached(w)
+	done := w.reached()
 	if err := r.advance(ctx, w, done.at); err != nil {
 		return false
 	}
+	done = r.storable(done)
 	if err := r.lease.Checkpoint(ctx, done.at, done.ahead); err != nil {
 		if ctx.Err() == nil {
 			r.failed(err)

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -11,8 +12,11 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/deadletter/memletters"
 	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/dedup/memdedup"
+	"github.com/runnelhq/runnel/lease/memlease"
 )
 
 // What the lease says to be done above the position is not asked: a sink that failed over may have lost it.
@@ -24,6 +28,7 @@ func TestAnEffectAboveTheWatermarkThatTheSinkLostIsMadeAgain(t *testing.T) {
 		config := func(sink *memdedup.Sink) consumer.Config {
 			cfg := w.once(sink)
 			cfg.Order.By, cfg.Batch.Size, cfg.Checkpoint = consumer.PerKey, 1, checkpoint.EveryRecord{}
+			cfg.Delivery = consumer.AtLeastOnce
 			cfg.Handler = consumer.Once(sink, func(_ context.Context, tx *memdedup.Tx, fresh []consumer.Record) error {
 				if fresh[0].Key == "stuck" && stuck.Load() {
 					return errors.New("not yet")
@@ -38,7 +43,16 @@ func TestAnEffectAboveTheWatermarkThatTheSinkLostIsMadeAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c := w.start(config(first))
+		cfg := config(first)
+		without := cfg.Handler
+		cfg.Handler = consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error { // a consumer that stores with the lease what is done above
+			if rs[0].Key == "stuck" {
+				return errors.New("not yet")
+			}
+			_, err := first.Seal(ctx, dedup.Mark{App: "app", Stream: rs[0].Stream, Shard: rs[0].Shard, Scope: dedup.PerKey, Epoch: rs[0].Epoch, Session: rs[0].Mark().Session})
+			return errors.Join(err, without.Handle(ctx, rs))
+		})
+		c := w.start(cfg)
 		w.until("2 applied and 0 stored", func() bool { return applied(first, "2") == 1 && len(w.stored) > 0 })
 		shard := told[consumer.Assigned](w)[0].Shard
 		c.clean()
@@ -76,7 +90,14 @@ func TestTheLeaseWaitsForTheSinkToAdvance(t *testing.T) {
 		if n := len(told[consumer.Checkpointed](w)); n != 0 {
 			t.Errorf("%d positions were stored while the sink could not advance", n)
 		}
+		if err := c.stop(); !errors.Is(err, dedup.ErrUnavailable) {
+			t.Errorf("Run returned %v, want why the last position is not stored", err)
+		}
+		if n := len(told[consumer.Checkpointed](w)); n != 0 {
+			t.Errorf("%d positions were stored at the stop while the sink could not advance", n)
+		}
 		sink.late.Store(false)
+		c = w.start(cfg)
 		w.until("a position is stored", func() bool { return len(told[consumer.Checkpointed](w)) > 0 })
 		c.clean()
 	})
@@ -104,24 +125,269 @@ func TestAShardThatTheSinkKnowsToHaveEndedIsNotReadAgain(t *testing.T) {
 		sink := memdedup.New()
 		w.put(0, 5)
 		parent := firstShard(t, w)
-		m := dedup.Mark{App: "app", Stream: streamOf(t, w), Shard: parent, Epoch: 1, Session: "of the table that was lost", Position: checkpoint.End()}
-		if _, err := sink.Seal(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
 		if _, _, err := w.source.Split(parent); err != nil {
 			t.Fatal(err)
 		}
 		w.put(5, 10)
-		c := w.start(w.once(sink))
+		cfg := w.once(sink)
+		cfg.Leases = memlease.New() // which is lost
+		c := w.start(cfg)
 		w.until("9 applied", func() bool { return applied(sink, "9") == 1 })
 		c.clean()
+		w.mu.Lock()
+		w.events = nil
+		w.mu.Unlock()
+		cfg = w.once(sink)
+		cfg.Hooks.Page = func(e consumer.PageRead) {
+			if e.Shard == parent && e.Records > 0 {
+				t.Errorf("%d records of the parent were read again", e.Records)
+			}
+		}
+		w.put(10, 15)
+		c = w.start(cfg)
+		w.eachOnce(sink, 15)
+		c.clean()
+		if !slices.ContainsFunc(told[consumer.Lost](w), func(e consumer.Lost) bool { return e.Shard == parent && e.Reason == consumer.ReasonEnded }) {
+			t.Error("the parent has not ended")
+		}
+	})
+}
+
+// A sink that lost everything but its seals is behind every position: the shard is read from where it began for the application, and not from before.
+func TestASinkThatHoldsNothingIsCaughtUpFromTheStart(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.put(0, 5)
+		<-time.After(time.Hour)
+		start := checkpoint.AtTime(time.Now())
+		<-time.After(time.Hour)
+		w.put(5, 10)
+		held := memdedup.New()
+		cfg := w.once(held)
+		cfg.Start = start
+		c := w.start(cfg)
+		w.until("9 applied", func() bool { return applied(held, "9") == 1 })
+		c.clean()
+		empty := memdedup.New()
+		m := dedup.Mark{App: "app", Stream: streamOf(t, w), Shard: firstShard(t, w), Epoch: 1, Session: "old"}
+		if _, err := empty.Seal(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		cfg = w.once(empty)
+		cfg.Start = start
+		c = w.start(cfg)
+		w.until("9 applied again", func() bool { return applied(empty, "9") == 1 })
+		c.clean()
 		for i := range 10 {
-			if got, want := applied(sink, strconv.Itoa(i)), min(1, i/5); got != want {
+			if got, want := applied(empty, strconv.Itoa(i)), min(1, i/5); got != want {
 				t.Errorf("value %d was applied %d times, want %d", i, got, want)
 			}
 		}
-		if !slices.ContainsFunc(told[consumer.Lost](w), func(e consumer.Lost) bool { return e.Shard == parent && e.Reason == consumer.ReasonEnded }) {
-			t.Error("the parent has not ended")
+	})
+}
+
+// A worker that stops while its sink is behind the lease leaves the lease where it was, and that is no fault.
+func TestAStopWhileTheSinkIsBehindIsClean(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		held, behind := memdedup.New(), memdedup.New()
+		ps := w.put(0, 10)
+		c := w.start(w.once(held))
+		w.until("9 applied", func() bool { return applied(held, "9") == 1 })
+		c.clean()
+		m := dedup.Mark{App: "app", Stream: streamOf(t, w), Shard: firstShard(t, w), Epoch: 1, Session: "old", Position: ps[2]}
+		if _, err := behind.Seal(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		cfg := w.once(behind)
+		cfg.Handler = consumer.Once(behind, func(_ context.Context, tx *memdedup.Tx, fresh []consumer.Record) error {
+			if string(fresh[0].Data) != "3" {
+				return errors.New("no further")
+			}
+			count(tx, "3")
+			return nil
+		})
+		cfg.Batch.Size, cfg.Checkpoint = 1, checkpoint.EveryRecord{}
+		c = w.start(cfg)
+		w.until("3 applied", func() bool { return applied(behind, "3") == 1 })
+		<-time.After(time.Minute)
+		c.clean()
+		c = w.start(w.once(behind))
+		w.until("9 applied", func() bool { return applied(behind, "9") == 1 })
+		c.clean()
+		for i := range 10 {
+			if got, want := applied(behind, strconv.Itoa(i)), min(1, i/3); got != want {
+				t.Errorf("value %d was applied %d times, want %d", i, got, want)
+			}
+		}
+	})
+}
+
+// The sink was sealed by somebody else while the lease is this owner's: it is taken again above that, whether an effect, a letter or a position is refused.
+func TestAnOwnerWhomTheSinkRefusesTakesItsShardAgain(t *testing.T) {
+	for name, change := range map[string]func(*consumer.Config){
+		"an effect": func(*consumer.Config) {},
+		"a letter": func(c *consumer.Config) {
+			c.Failure = consumer.Failure{MaxAge: time.Nanosecond, Then: consumer.DeadLetter, Letters: memletters.New()}
+		},
+		"a position": func(c *consumer.Config) {
+			c.Filter, c.Checkpoint = func(consumer.Record) bool { return false }, checkpoint.EveryRecord{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				sink := memdedup.New()
+				cfg := w.once(sink)
+				change(&cfg)
+				c := w.start(cfg)
+				w.until("assigned", func() bool { return len(told[consumer.Assigned](w)) == 1 })
+				<-time.After(10 * time.Second)
+				m := dedup.Mark{App: "app", Stream: streamOf(t, w), Shard: firstShard(t, w), Epoch: 70, Session: "other"}
+				if _, err := sink.Seal(t.Context(), m); err != nil {
+					t.Fatal(err)
+				}
+				w.put(0, 3)
+				w.until("taken again", func() bool {
+					all := told[consumer.Assigned](w)
+					return all[len(all)-1].Epoch == 71
+				})
+				<-time.After(time.Minute)
+				c.clean()
+				if n := len(told[consumer.Assigned](w)); n != 2 {
+					t.Errorf("assigned %d times, want twice", n)
+				}
+				if n := applied(sink, "2"); name == "an effect" && n != 1 {
+					t.Errorf("2 was applied %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func TestALetterIsRedrivenWithTheSinkThatKnowsIt(t *testing.T) {
+	for _, marked := range []bool{true, false} {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			letters := memletters.New()
+			with, without := w.once(memdedup.New()), w.config()
+			for _, cfg := range []*consumer.Config{&with, &without} {
+				cfg.Failure = consumer.Failure{MaxAge: time.Nanosecond, Then: consumer.DeadLetter, Letters: letters}
+			}
+			first, second := with, without
+			if !marked {
+				first, second = without, with
+			}
+			w.put(0, 1)
+			<-time.After(time.Second)
+			c := w.start(first)
+			w.until("a letter", func() bool { s := c.Status(); return len(s.Shards) == 1 && s.Shards[0].GivenUp == 1 })
+			c.clean()
+			other, err := consumer.New(second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done, err := other.Redrive(t.Context(), deadletter.Query{}); err != nil || done.Failed != 1 {
+				t.Errorf("marked %t, by the other kind of consumer: %+v, %v; want the letter to stay", marked, done, err)
+			}
+			if done, err := c.Redrive(t.Context(), deadletter.Query{}); err != nil || done.Done != 1 {
+				t.Errorf("marked %t, by its own: %+v, %v; want the letter to go", marked, done, err)
+			}
+		})
+	}
+}
+
+// A key that an earlier owner parks after the sink is sealed is parked for a record that this owner is handed: its sink refuses the earlier one. Before, it may be for one that was passed.
+func TestParkedKeysAreListedBehindTheFence(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := &sealedSink{Sink: memdedup.New()}
+		cfg := w.once(sink)
+		cfg.Order.By = consumer.PerKey
+		cfg.Failure = consumer.Failure{Then: consumer.ParkKey, Letters: listedLetters{memletters.New(), func() {
+			if !sink.sealed.Load() {
+				t.Error("the parked keys were listed before the sink was sealed")
+			}
+		}}}
+		w.put(0, 1)
+		c := w.start(cfg)
+		w.until("0 applied", func() bool { return applied(sink.Sink, "0") == 1 })
+		c.clean()
+	})
+}
+
+type sealedSink struct {
+	*memdedup.Sink
+	sealed atomic.Bool
+}
+
+func (s *sealedSink) Seal(ctx context.Context, m dedup.Mark) (checkpoint.Position, error) {
+	low, err := s.Sink.Seal(ctx, m)
+	s.sealed.Store(err == nil)
+	return low, err
+}
+
+type listedLetters struct {
+	deadletter.Store
+	listed func()
+}
+
+func (l listedLetters) Parked(ctx context.Context, s deadletter.Scope) iter.Seq2[deadletter.Parking, error] {
+	l.listed()
+	return l.Store.Parked(ctx, s)
+}
+
+// setupSink has a Setup of its own.
+type setupSink struct {
+	*memdedup.Sink
+	setup func() error
+}
+
+func (s setupSink) Setup(context.Context) error { return s.setup() }
+
+// smallSink has room for few records.
+type smallSink struct{ *memdedup.Sink }
+
+func (s smallSink) Terms() dedup.Terms {
+	t := s.Sink.Terms()
+	t.Batch = 3
+	return t
+}
+
+func TestACallHasNoMoreRecordsThanTheSinkHasRoomFor(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := smallSink{memdedup.New()}
+		cfg := w.once(sink)
+		most := 0
+		cfg.Handler = consumer.Once(sink, func(_ context.Context, tx *memdedup.Tx, fresh []consumer.Record) error {
+			most = max(most, len(fresh))
+			for _, r := range fresh {
+				count(tx, string(r.Data))
+			}
+			return nil
+		})
+		w.put(0, 20)
+		c := w.start(cfg)
+		w.eachOnce(sink.Sink, 20)
+		c.clean()
+		if most != 3 {
+			t.Errorf("the largest call had %d records, want 3", most)
+		}
+	})
+}
+
+func TestRunSetsUpTheSink(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		calls := 0
+		cfg := w.config()
+		cfg.Sink = setupSink{memdedup.New(), func() error {
+			calls++
+			if calls == 1 {
+				return errors.New("not yet")
+			}
+			return nil
+		}}
+		w.put(0, 1)
+		c := w.start(cfg)
+		w.expect(numbers(0, 1))
+		c.clean()
+		if calls != 2 {
+			t.Errorf("Setup was called %d times, want until it goes well", calls)
 		}
 	})
 }

@@ -140,9 +140,6 @@ func (w *window) add(page Page, kinds []kind) {
 	}
 	w.pages++
 	w.end(page)
-	if w.r.cfg().Delivery == AtMostOnce && w.at.Before(page.Through) {
-		w.at = page.Through // which is stored
-	}
 	if idle {
 		w.readyAt = now
 	}

@@ -11,6 +11,7 @@ import (
 // Terms are what a sink can keep.
 type Terms struct {
 	Scopes []Scope       // in which it can tell repeats
+	Batch  int           // how many records, with an effect each, a call surely has room for; 0: any number
 	TTL    time.Duration // how long marks of PerID stay; 0: for ever. It must exceed the time for which the stream holds records, and the longest pause of the consumer
 }
 

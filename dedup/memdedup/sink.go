@@ -10,6 +10,7 @@ import (
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/internal/marks"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // Sink is a [dedup.Effects] in the memory of one process. It is safe for concurrent use.
@@ -20,10 +21,8 @@ type Sink struct {
 
 // memory is what a database holds elsewhere.
 type memory struct {
-	mu      sync.Mutex
-	values  map[string][]byte
-	shards  map[shardKey]*shard
-	entries map[string]marks.Entry // of PerID, by application, stream, shard and position
+	mu sync.Mutex
+	stored
 }
 
 type shardKey struct{ app, stream, shard string }
@@ -42,7 +41,7 @@ type deadKey struct {
 
 // New returns an empty sink.
 func New() *Sink {
-	return &Sink{memory: &memory{values: make(map[string][]byte), shards: make(map[shardKey]*shard), entries: make(map[string]marks.Entry)}}
+	return &Sink{memory: &memory{stored: stored{make(map[string][]byte), make(map[shardKey]*shard), make(map[string]marks.Entry)}}}
 }
 
 // Another returns a sink on the same values and marks, as another process has: what it knows of shards, it has from there.
@@ -136,7 +135,9 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 	if moved {
 		sh.seal = next
 	}
-	maps.DeleteFunc(sh.done, func(_ string, d marks.Done) bool { return !m.Position.Before(d.Position) })
+	maps.DeleteFunc(sh.done, func(_ string, d marks.Done) bool {
+		return !m.Position.Before(d.Position) || planted.Is(planted.DoneEarly)
+	})
 	o.Advanced(m.Position)
 	return nil
 }
@@ -179,22 +180,31 @@ func (s *Sink) write(ctx context.Context, ms []dedup.Mark, bury bool, f func(tx 
 	if err != nil {
 		return err
 	}
+	if planted.Is(planted.MarkFirst) {
+		sh.mark(o, ms, b, bury)
+		return s.effects(b.Fresh, f)
+	}
 	if err := s.effects(b.Fresh, f); err != nil || len(b.Fresh) == 0 {
 		return err
 	}
+	sh.mark(o, ms, b, bury)
+	return nil
+}
+
+// mark takes in what a write does to the marks.
+func (sh *shard) mark(o *marks.Owner, ms []dedup.Mark, b marks.Batch, bury bool) {
 	o.Try(ms, b.Fresh)
 	sh.seal.Low = b.Low
 	maps.Copy(sh.done, b.Done)
 	for _, i := range b.Fresh {
 		maps.DeleteFunc(sh.dead, func(d deadKey, _ struct{}) bool {
-			return d.position == ms[i].Position && d.generation < ms[i].Generation
+			return o.Voids() && d.position == ms[i].Position && d.generation < ms[i].Generation && !planted.Is(planted.OlderAccepted)
 		})
 		if bury {
 			sh.dead[deadKey{ms[i].Position, ms[i].Generation}] = struct{}{}
 		}
 	}
 	o.Moved(b.Low)
-	return nil
 }
 
 // effects calls f, if there is something for it, and keeps what it did.

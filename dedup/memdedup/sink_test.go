@@ -2,7 +2,6 @@ package memdedup
 
 import (
 	"context"
-	"maps"
 	"strconv"
 	"testing"
 
@@ -34,14 +33,7 @@ func TestConformance(t *testing.T) {
 				}
 				return n, nil
 			},
-			Save: func(*testing.T) func() {
-				saved := db.copied()
-				return func() {
-					db.mu.Lock()
-					defer db.mu.Unlock()
-					db.values, db.shards, db.entries = saved.values, saved.shards, saved.entries
-				}
-			},
+			Save: func(*testing.T) func() { return db.Snapshot() },
 		}
 	}})
 }
@@ -49,15 +41,4 @@ func TestConformance(t *testing.T) {
 func number(text []byte) int64 {
 	n, _ := strconv.ParseInt(string(text), 10, 64)
 	return n
-}
-
-// copied is a backup.
-func (m *memory) copied() *memory {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := &memory{values: maps.Clone(m.values), shards: make(map[shardKey]*shard), entries: maps.Clone(m.entries)}
-	for k, sh := range m.shards {
-		c.shards[k] = &shard{sh.seal, maps.Clone(sh.done), maps.Clone(sh.dead)}
-	}
-	return c
 }

@@ -50,7 +50,7 @@
 // In round trips. A script keeps the server from all others while it runs: see the package's benchmark.
 //
 //	Apply, Bury             1; with PerID 2. After a Seal 2 more, and 1 for each 1,000 marks of keys that its owner finds
-//	Apply of repeats alone  2, and with Replicas 3
+//	Apply of repeats alone  1, and 1 more with Replicas
 //	a redrive               2
 //	Advance                 1, and 1 for each 1,000 marks of keys that it drops
 //	Seal                    2
@@ -92,7 +92,7 @@
 // For a user of Redis 7, with the default prefix; what effects need comes on top of it:
 //
 //	ACL SETUSER runnel on >secret ~runnel:dedup:* -@all +eval +evalsha +info +type +exists +get +set +mget +unlink \
-//	  +hget +hmget +hset +hdel +hscan +zadd +zrem +zscore +zrangebylex
+//	  +hmget +hset +hdel +hscan +zadd +zrem +zscore +zrangebylex +zremrangebylex
 //
-// And +zremrangebylex, for resets. A client of a cluster needs +cluster|slots and +command too, and [Config].Replicas +wait.
+// A client of a cluster needs +cluster|slots and +command too, and [Config].Replicas +wait.
 package redisdedup

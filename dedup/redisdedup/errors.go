@@ -113,10 +113,4 @@ func (s *Sink) failed(ctx context.Context, w *Write, a answer) error {
 	return rolledBack(&HalfwayError{Effect: n, Command: command, Err: why})
 }
 
-func rolledBack(err error) error {
-	var is *dedup.RolledBackError
-	if errors.As(err, &is) {
-		return err
-	}
-	return &dedup.RolledBackError{Err: err}
-}
+func rolledBack(err error) error { return &dedup.RolledBackError{Err: err} }

@@ -36,8 +36,7 @@ func Example() {
 		w.Do("ZINCRBY", w.Key("ranking"), 19.9, "customer-1")
 		return nil
 	})
-	var halfway *redisdedup.HalfwayError
-	if errors.As(err, &halfway) {
+	if halfway, ok := errors.AsType[*redisdedup.HalfwayError](err); ok {
 		log.Fatalf("effects up to %d stand, and are made again if the record is applied again: %v", halfway.Effect, halfway)
 	}
 	if err != nil {

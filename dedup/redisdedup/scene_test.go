@@ -52,21 +52,34 @@ func counting(ms []dedup.Mark) func(w *redisdedup.Write, fresh []int) error {
 	}
 }
 
+// apply wants records to be applied, by one call of the function.
 func apply(t *testing.T, s *redisdedup.Sink, ms ...dedup.Mark) {
 	t.Helper()
-	if err := s.Apply(t.Context(), ms, counting(ms)); err != nil {
+	calls := 0
+	if err := s.Apply(t.Context(), ms, func(w *redisdedup.Write, fresh []int) error {
+		calls++
+		return counting(ms)(w, fresh)
+	}); err != nil {
 		t.Fatal(err)
+	}
+	if calls != 1 {
+		t.Fatalf("the function is called %d times; want once", calls)
 	}
 }
 
-// refuses wants an error of an Apply that adds to counters.
-func refuses(t *testing.T, s *redisdedup.Sink, target error, ms ...dedup.Mark) error {
+// refused wants an error of an Apply that adds to counters.
+func refused(t *testing.T, s *redisdedup.Sink, target error, ms ...dedup.Mark) error {
 	t.Helper()
 	err := s.Apply(t.Context(), ms, counting(ms))
 	if !errors.Is(err, target) {
 		t.Fatalf("%v; want %v", err, target)
 	}
 	return err
+}
+
+func refuses(t *testing.T, s *redisdedup.Sink, target error, ms ...dedup.Mark) {
+	t.Helper()
+	_ = refused(t, s, target, ms...)
 }
 
 // repeats wants no record to be fresh.

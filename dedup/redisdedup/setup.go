@@ -72,12 +72,22 @@ func (s *Sink) try(ctx context.Context, m dedup.Mark) error {
 	if err := s.Advance(ctx, at(2)); err != nil {
 		return err
 	}
+	if err := s.Bury(ctx, []dedup.Mark{at(3)}); err != nil {
+		return err
+	}
+	m.Epoch, m.Generation = 2, 1 // a reset: the burial is void when the record is applied
+	if _, err := s.Seal(ctx, at(2)); err != nil {
+		return err
+	}
+	if err := s.Apply(ctx, []dedup.Mark{at(3)}, count); err != nil {
+		return err
+	}
 	m.Scope = dedup.PerID
 	if err := s.Apply(ctx, []dedup.Mark{at(1)}, count); err != nil {
 		return err
 	}
-	if called != 3 {
-		return s.fault(ctx, "set up", dedup.ErrUnavailable, fmt.Errorf("of three records and a repeat %d were fresh: does the server read from a replica?", called))
+	if called != 4 {
+		return s.fault(ctx, "set up", dedup.ErrUnavailable, fmt.Errorf("of four records and a repeat %d were fresh: does the server read from a replica?", called))
 	}
 	return nil
 }

@@ -71,26 +71,53 @@ func (s *Sink) blame(err error) error {
 	return err
 }
 
-// impatience is between attempts to learn what became of a COMMIT, or to do it again where that comes to the same. Most are lost with their server.
+// impatience is between attempts to learn what became of a COMMIT. Most are lost with their server.
 var impatience = backoff.Policy{Base: 5 * time.Millisecond, Cap: time.Second}
-
-// repeated calls f again as long as it is not known whether its COMMIT was done, until ctx ends: for what comes to the same.
-func (s *Sink) repeated(ctx context.Context, f func() error) error {
-	for n := 1; ; n++ {
-		err := f()
-		if !s.inDoubt(err) {
-			return err
-		}
-		if cause := backoff.Wait(ctx, impatience.Delay(n)); cause != nil {
-			return &doubtError{errors.Join(cause, err)}
-		}
-	}
-}
 
 // doubtError is why it is not known whether a call was done, or, with [ErrEnded], known only to who calls again.
 type doubtError struct{ error }
 
 func (e *doubtError) Unwrap() error { return e.error }
+
+// settle finds out whether a COMMIT was done, by a look at what it was to write, in a transaction of which nothing is kept. look waits for one that is still in doubt: it locks, or writes the same once more, which
+// changes nothing after one that was done. It is tried until ctx ends, or another has sealed: that is the answer then, whatever happened.
+func (s *Sink) settle(ctx context.Context, why error, look func(w *work) (kept bool, err error)) (kept bool, unknown error) {
+	for n := 1; ; n++ {
+		err := s.within(ctx, func(w *work) (_ bool, err error) {
+			kept, err = look(w)
+			return false, err
+		})
+		if err == nil {
+			return kept, nil
+		}
+		if _, refused := errors.AsType[*dedup.RefusedError](err); refused {
+			return false, err
+		}
+		if cause := backoff.Wait(ctx, impatience.Delay(n)); cause != nil {
+			return false, &doubtError{fmt.Errorf("%w: %w; to find out: %w", cause, why, err)}
+		}
+	}
+}
+
+// settled is the error of a write that nobody but the sink has a part in, once it is known.
+func (s *Sink) settled(ctx context.Context, err error, look func(w *work) (kept bool, err error)) error {
+	if !s.inDoubt(err) {
+		return err
+	}
+	kept, unknown := s.settle(ctx, err, look)
+	if unknown != nil || kept {
+		return unknown
+	}
+	return undone(err)
+}
+
+// undone is the error of a COMMIT of which it was found out that it was not done.
+func undone(err error) error {
+	if commit, ok := errors.AsType[*sqldialect.CommitError](err); ok {
+		err = commit.Err
+	}
+	return fmt.Errorf("the transaction was not kept: %w", err)
+}
 
 // fault is the error of a call of the sink, of one kind. It is nil if nothing failed.
 func (s *Sink) fault(ctx context.Context, what string, m dedup.Mark, err error) error {

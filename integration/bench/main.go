@@ -33,6 +33,7 @@ type options struct {
 	Seconds int    // of what is watched for a time
 	Calls   int    // full pages of a shard that are compared
 	Shards  int    // that are compared
+	Stores  string // of marks, with commas between; "": all
 }
 
 // parts are what can be measured, each to a file of its own.
@@ -47,6 +48,7 @@ var parts = map[string]func(context.Context, options, *report) error{
 	"start":   starts,
 	"leases":  leaseTraffic,
 	"fleets":  fleets,
+	"marks":   markCost,
 
 	"ddbseals": ddbSeals,
 }
@@ -65,6 +67,7 @@ func bench(args []string, out io.Writer) error {
 	flags.IntVar(&o.Seconds, "seconds", 0, "how long to watch; 0: as long as the part needs")
 	flags.IntVar(&o.Calls, "calls", 0, "full pages a shard in a comparison; 0: as many as take seconds")
 	flags.IntVar(&o.Shards, "shards", 0, "shards in a comparison; 0: 8 of Kinesis, 1 of DynamoDB Streams")
+	flags.StringVar(&o.Stores, "stores", "", "stores of marks, with commas between; none: all")
 	flags.StringVar(&o.Profile, "profile", "", "folder for profiles of the processor, of each side's last round")
 	if err := flags.Parse(args); err != nil {
 		return err

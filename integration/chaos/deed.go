@@ -2,17 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/torment"
 )
 
 // The kinds of [deed]s, beside the modes of a proxy.
@@ -28,7 +27,7 @@ const (
 // cuts tells whether a worker was without its store.
 func (d deed) cuts() bool {
 	switch d.Kind {
-	case string(refuse), string(swallow), string(lose), string(delay), string(throttle), deedHold:
+	case string(torment.Refuse), string(torment.Swallow), string(torment.Lose), string(torment.Delay), string(torment.Throttle), deedHold:
 		return true
 	}
 	return false
@@ -47,7 +46,7 @@ type tormentor struct {
 
 // did writes down what was done, from an instant until now.
 func (t *tormentor) did(kind, worker string, from time.Duration, what string) {
-	d := deed{Kind: kind, Worker: worker, From: from, To: clock()}
+	d := deed{Kind: kind, Worker: worker, From: from, To: torment.Clock()}
 	if kind == deedKill {
 		d.To = from
 	}
@@ -64,102 +63,67 @@ func (t *tormentor) counts() map[string]int {
 	n := make(map[string]int)
 	for _, d := range t.deeds {
 		n[d.Kind]++
-		if d.cuts() && d.Kind != string(throttle) {
+		if d.cuts() && d.Kind != string(torment.Throttle) {
 			n["cut"]++
 		}
 	}
 	return n
 }
 
-// untouched is how many workers are left in peace at any time.
-const untouched = 2
-
-var errNobody = errors.New("there is no worker left to torment")
-
-// pick chooses a worker to which nothing is being done, and keeps others from it until release is called.
-func (t *tormentor) pick(ctx context.Context, r *rand.Rand) (w *worker, release func(), err error) {
-	for range 150 {
-		if w := t.choose(r); w != nil {
-			return w, func() {
-				t.crew.mu.Lock()
-				defer t.crew.mu.Unlock()
-				w.busy = false
-			}, nil
-		}
-		if err := backoff.Wait(ctx, 200*time.Millisecond); err != nil {
-			return nil, nil, err
-		}
-	}
-	return nil, nil, errNobody
-}
-
-func (t *tormentor) choose(r *rand.Rand) *worker {
-	all := t.crew.running()
-	t.crew.mu.Lock()
-	defer t.crew.mu.Unlock()
-	free := slices.DeleteFunc(all, func(w *worker) bool { return w.busy })
-	if len(free) <= untouched {
-		return nil
-	}
-	w := free[r.IntN(len(free))]
-	w.busy = true
-	return w
-}
-
 func (t *tormentor) kill(w *worker) error {
-	at, err := t.crew.kill(w)
+	at, err := w.Kill()
 	if err == nil {
-		t.did(deedKill, w.name, at, "")
+		t.did(deedKill, w.Name, at, "")
 	}
 	return err
 }
 
 func (t *tormentor) join(ctx context.Context) error {
-	from := clock()
+	from := torment.Clock()
 	w, err := t.crew.hire(ctx)
 	if err == nil {
-		t.did(deedJoin, w.name, from, "")
+		t.did(deedJoin, w.Name, from, "")
 	}
 	return err
 }
 
 // leave has a worker stop. Whether it did so cleanly is for [ledger.checkProcesses] to say.
 func (t *tormentor) leave(w *worker) {
-	from, text := clock(), "cleanly"
-	if err := t.crew.terminate(w); err != nil {
+	from, text := torment.Clock(), "cleanly"
+	if err := w.Terminate(); err != nil {
 		text = err.Error()
 	}
-	t.did(deedLeave, w.name, from, text)
+	t.did(deedLeave, w.Name, from, text)
 }
 
 func (t *tormentor) stop(ctx context.Context, w *worker, d time.Duration) error {
-	from := clock()
-	err := t.crew.freeze(ctx, w, d)
-	t.did(deedStop, w.name, from, fmt.Sprintf("for %v", d))
+	from := torment.Clock()
+	err := w.Freeze(ctx, d)
+	t.did(deedStop, w.Name, from, fmt.Sprintf("for %v", d))
 	return err
 }
 
 // cut takes the store from a worker, or from all if it is nil, for a while.
-func (t *tormentor) cut(ctx context.Context, w *worker, m mode, d time.Duration) {
-	from, name, all := clock(), "", t.crew.running()
+func (t *tormentor) cut(ctx context.Context, w *worker, m torment.Mode, d time.Duration) {
+	from, name, all := torment.Clock(), "", t.crew.Running()
 	if w != nil {
-		name, all = w.name, []*worker{w}
+		name, all = w.Name, []*worker{w}
 	}
 	for _, w := range all {
-		w.proxy.set(m)
+		w.Proxy.Set(m)
 	}
 	_ = backoff.Wait(ctx, d)
 	hits := 0
 	for _, w := range all {
-		w.proxy.set(pass)
-		hits += w.proxy.count(m)
+		w.Proxy.Set(torment.Pass)
+		hits += w.Proxy.Count(m)
 	}
 	t.did(string(m), name, from, fmt.Sprintf("for %v, %d so far", d, hits))
 }
 
 // hold keeps everybody from writing to the store for a while.
 func (t *tormentor) hold(ctx context.Context, d time.Duration) error {
-	from := clock()
+	from := torment.Clock()
 	release, err := t.crew.storage.hold(ctx)
 	if err != nil {
 		return err
@@ -171,9 +135,9 @@ func (t *tormentor) hold(ctx context.Context, d time.Duration) error {
 }
 
 func (t *tormentor) reshard(ctx context.Context, merge bool) error {
-	from, how, do := clock(), "split", t.stream.split
+	from, how, do := torment.Clock(), "split", t.stream.Split
 	if merge {
-		how, do = "merge", t.stream.merge
+		how, do = "merge", t.stream.Merge
 	}
 	which, err := do(ctx)
 	if err != nil {

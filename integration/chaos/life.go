@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/localstack"
 )
 
@@ -90,7 +91,7 @@ func (l life) run(ctx context.Context, services localstack.Clients, store string
 	if err != nil {
 		return nil, err
 	}
-	v := &living{stage: st, tormentor: &tormentor{crew: st.crew, stream: st.stream, log: log, began: clock()}}
+	v := &living{stage: st, tormentor: &tormentor{crew: st.crew, stream: st.stream, log: log, began: torment.Clock()}}
 	err = st.play(ctx, lifeLoad, func(ctx context.Context) error {
 		if _, err := st.crew.hireAll(ctx, l.workers); err != nil {
 			return err
@@ -100,10 +101,10 @@ func (l life) run(ctx context.Context, services localstack.Clients, store string
 				return err
 			}
 		}
-		v.since = clock()
+		v.since = torment.Clock()
 		return l.act(ctx, v)
 	})
-	load := loadAverage()
+	load := torment.LoadAverage()
 	h, closeErr := st.close(ctx)
 	if err = errors.Join(err, closeErr); err != nil {
 		return nil, err

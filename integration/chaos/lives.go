@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/torment"
 )
 
 // change is a shard that went from one worker to another.
@@ -77,7 +78,7 @@ func measureHandoff(l *living, m *meter) {
 // stop: one worker of three is told to stop, again and again.
 func stop(ctx context.Context, l *living) error {
 	for range 4 {
-		l.tormentor.leave(l.crew.running()[0])
+		l.tormentor.leave(l.crew.Running()[0])
 		if err := l.tormentor.join(ctx); err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ func measureStop(l *living, m *meter) {
 
 // deploy: a new worker for each of six, one after the other.
 func deploy(ctx context.Context, l *living) error {
-	for _, old := range l.crew.running() {
+	for _, old := range l.crew.Running() {
 		if err := l.tormentor.join(ctx); err != nil {
 			return err
 		}
@@ -136,7 +137,7 @@ func measureDeploy(l *living, m *meter) {
 // crash: each worker in turn is killed, and the one that lists the shards first.
 func crash(ctx context.Context, l *living) error {
 	lister := l.lister()
-	all := l.crew.running()
+	all := l.crew.Running()
 	if i := slices.Index(all, lister); i > 0 {
 		all[0], all[i] = all[i], all[0]
 	}
@@ -145,7 +146,7 @@ func crash(ctx context.Context, l *living) error {
 		if err := l.tormentor.kill(w); err != nil {
 			return err
 		}
-		if err := l.until(ctx, time.Minute, "its shards are handled", func() bool { return len(l.crew.owned(w.name)) == 0 }); err != nil {
+		if err := l.until(ctx, time.Minute, "its shards are handled", func() bool { return len(l.crew.owned(w.Name)) == 0 }); err != nil {
 			return err
 		}
 		if err := l.tormentor.join(ctx); err != nil {
@@ -169,8 +170,8 @@ func (l *living) lister() *worker {
 			session = e.Owner
 		}
 	}
-	for _, w := range l.crew.running() {
-		if strings.HasPrefix(session, w.name+"-") {
+	for _, w := range l.crew.Running() {
+		if strings.HasPrefix(session, w.Name+"-") {
 			return w
 		}
 	}
@@ -192,7 +193,7 @@ func measureCrash(l *living, m *meter) {
 		at, ok := killed[c.from]
 		switch {
 		case !ok:
-		case l.led != nil && l.led.name == c.from:
+		case l.led != nil && l.led.Name == c.from:
 			listed = append(listed, c.begun-at)
 		default:
 			others = append(others, c.begun-at)
@@ -204,7 +205,7 @@ func measureCrash(l *living, m *meter) {
 
 // start: ten workers in one instant, on a table that is not there yet.
 func start(ctx context.Context, l *living) error {
-	l.since = clock()
+	l.since = torment.Clock()
 	if _, err := l.crew.hireAll(ctx, 10); err != nil {
 		return err
 	}
@@ -253,8 +254,8 @@ func (l *ledger) first(k kind) time.Duration {
 
 // fleet: all workers are killed and others started.
 func fleet(ctx context.Context, l *living) error {
-	all := l.crew.running()
-	l.since = clock()
+	all := l.crew.Running()
+	l.since = torment.Clock()
 	for _, w := range all {
 		if err := l.tormentor.kill(w); err != nil {
 			return err

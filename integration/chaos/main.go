@@ -15,10 +15,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/localstack"
 )
 
 func main() {
+	if code, ok := torment.Guard(); ok {
+		os.Exit(code)
+	}
 	if text, ok := os.LookupEnv(taskVariable); ok {
 		os.Exit(child(text))
 	}
@@ -90,7 +94,7 @@ func storeNames() []string {
 
 // torment runs the scenarios, once or for as long as was asked.
 func (o options) torment(ctx context.Context, services localstack.Clients, r *report, out io.Writer) error {
-	begin := clock()
+	begin := torment.Clock()
 	for round := uint64(0); ; round++ {
 		for _, s := range o.scenarios(round) {
 			res, err := s.run(ctx, services, fault(o.broken), out)
@@ -99,7 +103,7 @@ func (o options) torment(ctx context.Context, services localstack.Clients, r *re
 			}
 			r.results = append(r.results, res)
 		}
-		if clock()-begin >= o.long {
+		if torment.Clock()-begin >= o.long {
 			return r.fault()
 		}
 	}

@@ -5,9 +5,14 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/runnelhq/runnel/internal/torment"
 )
 
 func TestMain(m *testing.M) {
+	if code, ok := torment.Guard(); ok {
+		os.Exit(code)
+	}
 	if text, ok := os.LookupEnv(taskVariable); ok {
 		os.Exit(child(text))
 	}

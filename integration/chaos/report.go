@@ -2,12 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/runnelhq/runnel/internal/torment"
 )
 
 // report is the results as Markdown. Hosts have no name in it.
@@ -32,7 +31,7 @@ func (r *report) fault() error {
 
 func (r *report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "`%s` on %s; %s\n\n", strings.TrimSpace(r.command), r.kind, machine())
+	fmt.Fprintf(&b, "`%s` on %s; %s\n\n", strings.TrimSpace(r.command), r.kind, torment.Machine())
 	if len(r.results) > 0 {
 		r.chaos(&b)
 	}
@@ -42,34 +41,13 @@ func (r *report) String() string {
 	return b.String()
 }
 
-// machine is where and when it was measured.
-func machine() string {
-	parts := []string{
-		runtime.GOOS + "/" + runtime.GOARCH, fmt.Sprintf("%d cores", runtime.NumCPU()), "Go " + strings.TrimPrefix(runtime.Version(), "go"),
-	}
-	if kernel, err := exec.Command("uname", "-r").Output(); err == nil { //nolint:noctx // it takes a moment
-		parts = append(parts, "kernel "+strings.TrimSpace(string(kernel)))
-	}
-	return strings.Join(append(parts, "load average "+loadAverage(), time.Now().UTC().Format("2006-01-02")), ", ")
-}
-
-// loadAverage is how many processes wanted to run, over 1, 5 and 15 minutes.
-func loadAverage() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	fields := strings.Fields(string(text))
-	if err != nil || len(fields) < 3 {
-		return "unknown"
-	}
-	return strings.Join(fields[:3], " ")
-}
-
 func (r *report) chaos(b *strings.Builder) {
 	b.WriteString("| scenario | records | kills | stops | cuts | throttles | reshards | joins, leaves | lost | repeats | at most, of | late calls | fenced writes | takeover p50, max | disturbed | violations |\n")
 	b.WriteString("|---|" + strings.Repeat("---:|", 15) + "\n")
 	for _, res := range merged(r.results) {
 		n, f := res.counts, res.found
 		fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | %d | %d, %d | %d | %d | %d, %d | %d | %d | %s, %s | %d | %d |\n",
-			res.scenario, res.records, n[deedKill], n[deedStop], n["cut"], n[string(throttle)], n[deedReshard], n[deedJoin], n[deedLeave],
+			res.scenario, res.records, n[deedKill], n[deedStop], n["cut"], n[string(torment.Throttle)], n[deedReshard], n[deedJoin], n[deedLeave],
 			res.lacking, f.repeats, f.most, res.scenario.bound(), f.late, f.fenced,
 			seconds(quantile(f.takeovers, 0.5)), seconds(quantile(f.takeovers, 1)), f.disturbed, len(res.violations))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/localstack"
 )
@@ -71,7 +72,7 @@ type result struct {
 // run does a scenario, and writes what happens to log.
 func (s scenario) run(ctx context.Context, services localstack.Clients, broken fault, log io.Writer) (_ result, err error) {
 	fmt.Fprintf(log, "%s, seed %d\n", s, s.storm.seed)
-	at := clock()
+	at := torment.Clock()
 	job := task{EveryN: s.everyN, Timing: s.timing, Busy: 150 * time.Millisecond, Idle: 500 * time.Millisecond, Pace: 3 * time.Millisecond, Break: broken}
 	st, err := newStage(ctx, services, s.store, shards, job)
 	if err != nil {
@@ -84,7 +85,7 @@ func (s scenario) run(ctx context.Context, services localstack.Clients, broken f
 		return result{}, fmt.Errorf("%s: %w", s, err)
 	}
 	h.deeds, h.bound, h.limit = t.deeds, s.bound(), s.limit()
-	r := result{scenario: s, records: len(h.records), counts: t.counts(), took: clock() - at}
+	r := result{scenario: s, records: len(h.records), counts: t.counts(), took: torment.Clock() - at}
 	r.violations, r.found = verify(h)
 	for _, v := range r.violations {
 		if v.rule == ruleLost {
@@ -107,17 +108,17 @@ func (s scenario) act(ctx context.Context, st *stage, t *tormentor) error {
 		return err
 	}
 	for range s.quiet {
-		all := st.crew.running()
+		all := st.crew.Running()
 		w := all[0]
 		for _, other := range all[1:] {
-			if len(st.crew.owned(other.name)) > len(st.crew.owned(w.name)) {
+			if len(st.crew.owned(other.Name)) > len(st.crew.owned(w.Name)) {
 				w = other
 			}
 		}
 		if err := t.kill(w); err != nil {
 			return err
 		}
-		_ = st.until(ctx, s.limit(), "its shards are handled", func() bool { return len(st.crew.owned(w.name)) == 0 })
+		_ = st.until(ctx, s.limit(), "its shards are handled", func() bool { return len(st.crew.owned(w.Name)) == 0 })
 		if err := backoff.Wait(ctx, time.Second); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/localstack"
 )
 
@@ -28,9 +29,9 @@ func newStage(ctx context.Context, services localstack.Clients, store string, sh
 		return nil, err
 	}
 	if s.storage, err = k.begin(ctx, services); err != nil {
-		return nil, errors.Join(err, s.stream.remove(ctx))
+		return nil, errors.Join(err, s.stream.Remove(ctx))
 	}
-	job.Stream, job.App = s.stream.name, "chaos"
+	job.Stream, job.App = s.stream.Name, "chaos"
 	s.crew, err = newCrew(services, k, s.storage, job)
 	return s, err
 }
@@ -65,21 +66,21 @@ func (s *stage) play(ctx context.Context, l load, act func(context.Context) erro
 // close stops the crew, takes down the stage, and gives what is known of the run.
 func (s *stage) close(ctx context.Context) (history, error) {
 	ctx = context.WithoutCancel(ctx)
-	_ = s.crew.terminateAll() // what did not stop cleanly is told by its events
-	err := s.crew.dismiss()
-	parents, listErr := s.stream.shards(ctx)
+	_ = s.crew.TerminateAll() // what did not stop cleanly is told by its events
+	err := s.crew.Dismiss()
+	parents, listErr := s.stream.Shards(ctx)
 	h := history{records: s.stream.records(), parents: parents, events: s.crew.seen(0)}
-	return h, errors.Join(err, listErr, s.stream.remove(ctx), s.storage.end(ctx))
+	return h, errors.Join(err, listErr, s.stream.Remove(ctx), s.storage.end(ctx))
 }
 
 // until waits until ok holds, and says so if it does not in time, or if a worker has ended by itself.
 func (s *stage) until(ctx context.Context, limit time.Duration, what string, ok func() bool) error {
-	deadline := clock() + limit
+	deadline := torment.Clock() + limit
 	for !ok() {
 		if name := s.crew.deserter(); name != "" {
 			return fmt.Errorf("%s ended by itself before it held that %s", name, what)
 		}
-		if clock() > deadline {
+		if torment.Clock() > deadline {
 			return fmt.Errorf("after %v it does not hold that %s; shards of each worker: %v", limit, what, s.crew.spread())
 		}
 		if err := backoff.Wait(ctx, 20*time.Millisecond); err != nil {

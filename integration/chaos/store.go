@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	_ "modernc.org/sqlite" // the driver is the program's choice: runnel imports none
 
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/ddblease"
 	"github.com/runnelhq/runnel/lease/sqllease"
@@ -67,19 +67,13 @@ func openStore(services localstack.Clients, text string) (lease.Store, func() er
 }
 
 func beginDynamoDB(_ context.Context, services localstack.Clients) (*storage, error) {
-	var at string
-	for _, pair := range services.Env() {
-		if endpoint, ok := strings.CutPrefix(pair, "AWS_ENDPOINT_URL_DYNAMODB="); ok {
-			at = endpoint
-		}
-	}
-	u, err := url.Parse(at)
+	address, err := torment.Endpoint(services, "DYNAMODB")
 	if err != nil {
 		return nil, err
 	}
-	table := unique("leases")
+	table := torment.Unique("leases")
 	return &storage{
-		address: u.Host, http: true,
+		address: address, http: true,
 		what: func(address string) string { return "http://" + address + " " + table },
 		end: func(ctx context.Context) error {
 			_, err := services.DynamoDB().DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table})

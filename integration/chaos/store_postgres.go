@@ -8,6 +8,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver is the program's choice: runnel imports none
 
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/sqllease"
 	"github.com/runnelhq/runnel/localstack"
@@ -22,10 +23,10 @@ func beginPostgres(ctx context.Context, _ localstack.Clients) (*storage, error) 
 	if err != nil {
 		return nil, err
 	}
-	table := fmt.Sprintf("chaos_%016x", clock())
+	table := fmt.Sprintf("chaos_%016x", torment.Clock())
 	return &storage{
 		address: u.Host,
-		what:    func(address string) string { return moved(p.URL, address) + " " + table },
+		what:    func(address string) string { return torment.Moved(p.URL, address) + " " + table },
 		end:     func(context.Context) error { return p.Close() },
 	}, nil
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/redislease"
 	"github.com/runnelhq/runnel/localstack"
@@ -17,10 +17,10 @@ func beginRedis(ctx context.Context, _ localstack.Clients) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix := unique("chaos") + ":"
+	prefix := torment.Unique("chaos") + ":"
 	return &storage{
 		address: r.Addr,
-		what:    func(address string) string { return moved(r.URL, address) + " " + prefix },
+		what:    func(address string) string { return torment.Moved(r.URL, address) + " " + prefix },
 		end:     func(context.Context) error { return r.Close() },
 	}, nil
 }
@@ -37,14 +37,4 @@ func openRedis(_ localstack.Clients, what string) (lease.Store, func() error, er
 	o.ContextTimeoutEnabled = true
 	client := redis.NewClient(o)
 	return redislease.New(client, &redislease.Config{Prefix: prefix}), client.Close, nil
-}
-
-// moved is a URL with another host and port.
-func moved(address, host string) string {
-	u, err := url.Parse(address)
-	if err != nil { // it was used before
-		return address
-	}
-	u.Host = host
-	return u.String()
 }

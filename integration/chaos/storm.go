@@ -5,9 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -24,7 +23,7 @@ type storm struct {
 
 // cut is how the store is taken away.
 type cut struct {
-	mode mode
+	mode torment.Mode
 	all  bool
 	long bool // longer than a lease lasts, not shorter
 }
@@ -32,69 +31,59 @@ type cut struct {
 // proxied are the cuts of a store that has an address.
 func proxied(http bool) []cut {
 	cuts := []cut{
-		{refuse, false, false}, {swallow, false, true}, {lose, true, false}, {refuse, true, true}, {delay, true, true}, {lose, false, true},
-		{swallow, true, false},
+		{torment.Refuse, false, false}, {torment.Swallow, false, true}, {torment.Lose, true, false}, {torment.Refuse, true, true}, {torment.Delay, true, true}, {torment.Lose, false, true},
+		{torment.Swallow, true, false},
 	}
 	if http {
-		cuts = append(cuts, cut{throttle, true, false}, cut{throttle, false, true})
+		cuts = append(cuts, cut{torment.Throttle, true, false}, cut{torment.Throttle, false, true})
 	}
 	return cuts
 }
 
-// between is a random duration.
-func between(r *rand.Rand, least, most time.Duration) time.Duration {
-	return least + time.Duration(r.Int64N(int64(most-least)))
-}
-
 // rage does everything, and returns when all is done. What happens is chosen by the seed, but for who is free to have it done to.
 func (s storm) rage(ctx context.Context, t *tormentor) error {
-	group, ctx := errgroup.WithContext(ctx)
-	track := func(n uint64, times int, least, most time.Duration, do func(r *rand.Rand, i int) error) {
-		r := rand.New(rand.NewPCG(s.seed, n))
-		group.Go(func() error {
-			for i := range times {
-				if err := backoff.Wait(ctx, between(r, least, most)); err != nil {
-					return err
-				}
-				if err := do(r, i); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	return torment.Storm(ctx, s.seed, []torment.Track{
+		{Times: s.kills, Least: 2 * time.Second, Most: 6 * time.Second, Do: func(ctx context.Context, r *rand.Rand, _ int) error { return s.killOne(ctx, t, r) }},
+		{Times: s.stops, Least: time.Second, Most: 3 * time.Second, Do: func(ctx context.Context, r *rand.Rand, _ int) error { return s.stopOne(ctx, t, r) }},
+		{Times: len(s.cuts), Least: time.Second, Most: 3 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
+			return s.cutOff(ctx, t, r, s.cuts[i])
+		}},
+		{Times: s.reshards, Least: 3 * time.Second, Most: 7 * time.Second, Do: func(ctx context.Context, _ *rand.Rand, i int) error {
+			return t.reshard(ctx, i%2 == 1)
+		}},
+		{Times: s.changes, Least: 3 * time.Second, Most: 6 * time.Second, Do: func(ctx context.Context, r *rand.Rand, _ int) error { return s.change(ctx, t, r) }},
+	})
+}
+
+func (s storm) stopOne(ctx context.Context, t *tormentor, r *rand.Rand) error {
+	w, release, err := t.crew.Pick(ctx, r, nil)
+	if err != nil {
+		return err
 	}
-	track(1, s.kills, 2*time.Second, 6*time.Second, func(r *rand.Rand, _ int) error { return s.killOne(ctx, t, r) })
-	track(2, s.stops, time.Second, 3*time.Second, func(r *rand.Rand, _ int) error {
-		w, release, err := t.pick(ctx, r)
-		if err != nil {
-			return err
-		}
-		defer release()
-		return t.stop(ctx, w, 3*s.timing.Expiry)
-	})
-	track(3, len(s.cuts), time.Second, 3*time.Second, func(r *rand.Rand, i int) error { return s.cutOff(ctx, t, r, s.cuts[i]) })
-	track(4, s.reshards, 3*time.Second, 7*time.Second, func(_ *rand.Rand, i int) error { return t.reshard(ctx, i%2 == 1) })
-	track(5, s.changes, 3*time.Second, 6*time.Second, func(r *rand.Rand, _ int) error {
-		if err := t.join(ctx); err != nil {
-			return err
-		}
-		if err := backoff.Wait(ctx, between(r, 2*time.Second, 5*time.Second)); err != nil {
-			return err
-		}
-		w, release, err := t.pick(ctx, r)
-		if err != nil {
-			return err
-		}
-		defer release()
-		t.leave(w)
-		return nil
-	})
-	return group.Wait()
+	defer release()
+	return t.stop(ctx, w, 3*s.timing.Expiry)
+}
+
+// change has a worker join, and a while later one leave.
+func (s storm) change(ctx context.Context, t *tormentor, r *rand.Rand) error {
+	if err := t.join(ctx); err != nil {
+		return err
+	}
+	if err := backoff.Wait(ctx, torment.Between(r, 2*time.Second, 5*time.Second)); err != nil {
+		return err
+	}
+	w, release, err := t.crew.Pick(ctx, r, nil)
+	if err != nil {
+		return err
+	}
+	defer release()
+	t.leave(w)
+	return nil
 }
 
 // killOne kills a worker and hires another, sometimes at once.
 func (s storm) killOne(ctx context.Context, t *tormentor, r *rand.Rand) error {
-	w, release, err := t.pick(ctx, r)
+	w, release, err := t.crew.Pick(ctx, r, nil)
 	if err != nil {
 		return err
 	}
@@ -102,7 +91,7 @@ func (s storm) killOne(ctx context.Context, t *tormentor, r *rand.Rand) error {
 	if err := t.kill(w); err != nil {
 		return err
 	}
-	if err := backoff.Wait(ctx, between(r, 0, 2*time.Second)); err != nil {
+	if err := backoff.Wait(ctx, torment.Between(r, 0, 2*time.Second)); err != nil {
 		return err
 	}
 	return t.join(ctx)
@@ -120,7 +109,7 @@ func (s storm) cutOff(ctx context.Context, t *tormentor, r *rand.Rand, c cut) er
 		t.cut(ctx, nil, c.mode, d)
 		return nil
 	}
-	w, release, err := t.pick(ctx, r)
+	w, release, err := t.crew.Pick(ctx, r, nil)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/runnelhq/runnel/internal/torment"
 )
 
 // A cut that is to be long outlasts a lease, and a short one does not outlast what its owner may act on it for.
@@ -19,7 +21,7 @@ func TestCutsLastLongerOrShorterThanALease(t *testing.T) {
 				held++
 				return func() error { held--; return nil }, nil
 			}}
-			to := &tormentor{crew: &crew{storage: st}, log: io.Discard}
+			to := &tormentor{crew: &crew{Crew: &torment.Crew{}, storage: st}, log: io.Discard}
 			c.all = true
 			begun := time.Now()
 			if err := (storm{timing: swift}).cutOff(t.Context(), to, rand.New(rand.NewPCG(1, 1)), c); err != nil {
@@ -34,22 +36,4 @@ func TestCutsLastLongerOrShorterThanALease(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestSomeWorkersAreLeftInPeace(t *testing.T) {
-	c := &crew{}
-	for range untouched + 1 {
-		c.members = append(c.members, &worker{ended: make(chan struct{})})
-	}
-	to := &tormentor{crew: c}
-	r := rand.New(rand.NewPCG(1, 1))
-	first := to.choose(r)
-	if first == nil || to.choose(r) != nil {
-		t.Errorf("chose %v, and then another", first)
-	}
-	first.busy = false
-	close(c.members[0].ended)
-	if w := to.choose(r); w != nil {
-		t.Errorf("chose %v of the last %d", w, untouched)
-	}
 }

@@ -18,8 +18,6 @@ const taskVariable = "RUNNEL_CHAOS_TASK"
 
 // task is what a child process does.
 type task struct {
-	Wake int // a process to wake at the end, see [guard]; 0: the child is a worker
-
 	Worker string
 	Stream string
 	App    string
@@ -42,9 +40,6 @@ func child(text string) (code int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	if t.Wake != 0 {
-		return guard(t.Wake)
-	}
 	orphaned := make(chan struct{})
 	go func() { // it has no end but that of the process
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -64,18 +59,4 @@ func child(text string) (code int) {
 	case <-orphaned:
 		return 3
 	}
-}
-
-// guard wakes a process that was stopped, once the parent says so or is gone: a stopped process could not see that for itself.
-func guard(pid int) (code int) {
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	p, err := os.FindProcess(pid)
-	if err == nil {
-		err = p.Signal(syscall.SIGCONT)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "wake process %d: %v\n", pid, err)
-		return 1
-	}
-	return 0
 }

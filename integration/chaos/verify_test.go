@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/runnelhq/runnel/internal/torment"
 )
 
 // sound is a run in which much happens and nothing is wrong: a crash, a clean handover, a merge.
@@ -258,7 +260,7 @@ func TestTakeoverThatIsLate(t *testing.T) {
 
 	s := takeover(1100 * time.Millisecond)
 	kill := s.deeds[0]
-	s.deeds = append(s.deeds, deed{string(refuse), "", kill.From + 100*time.Millisecond, kill.From + 500*time.Millisecond})
+	s.deeds = append(s.deeds, deed{string(torment.Refuse), "", kill.From + 100*time.Millisecond, kill.From + 500*time.Millisecond})
 	s.want(t, "") // 0.6 s after the store was there again
 	if _, found := verify(s.history); found.disturbed != 1 || len(found.takeovers) != 0 {
 		t.Errorf("found %+v", found)
@@ -303,8 +305,8 @@ func TestStopThatIsNotClean(t *testing.T) {
 	s.want(t, ruleProcess, "w1", "exit status 1")
 	leave := s.deeds[0]
 	other := deed{deedLeave, "w2", leave.To + 1, leave.To + 2}
-	s.deeds = []deed{other, leave, {string(swallow), "", other.From, other.To}}
+	s.deeds = []deed{other, leave, {string(torment.Swallow), "", other.From, other.To}}
 	s.want(t, ruleProcess, "w1", "exit status 1") // another's stop was without the store
-	s.deeds = append(s.deeds, deed{string(swallow), "w1", leave.From, leave.To})
+	s.deeds = append(s.deeds, deed{string(torment.Swallow), "w1", leave.From, leave.To})
 	s.want(t, "") // it could not give up its shards
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -76,7 +77,7 @@ func (s *watchedStore) Get(ctx context.Context, keys []string) ([]lease.Row, err
 }
 
 func (s *watchedStore) tell(e event, k kind, err error) {
-	e.Kind, e.At = k, clock()
+	e.Kind, e.At = k, torment.Clock()
 	if err != nil {
 		e.Text = err.Error()
 	}

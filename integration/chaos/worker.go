@@ -11,6 +11,7 @@ import (
 	"github.com/runnelhq/runnel/consumer"
 	"github.com/runnelhq/runnel/consumer/kinesissource"
 	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/torment"
 	"github.com/runnelhq/runnel/localstack"
 )
 
@@ -71,7 +72,7 @@ func (t task) hooks() consumer.Hooks {
 
 // say tells the parent. One that is gone ends the process.
 func (t task) say(e event) {
-	e.At, e.Worker = clock(), t.Worker
+	e.At, e.Worker = torment.Clock(), t.Worker
 	_ = e.say()
 }
 
@@ -112,9 +113,9 @@ const (
 // tellFreezes tells when the process did not run: between the look whether a lease is valid and the call of the handler that follows, nothing protects
 // but the sink.
 func (t task) tellFreezes(ctx context.Context) {
-	before := clock()
+	before := torment.Clock()
 	for backoff.Wait(ctx, look) == nil {
-		now := clock()
+		now := torment.Clock()
 		if now-before > pause {
 			t.say(event{Kind: frozen, From: before})
 		}

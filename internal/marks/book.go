@@ -6,6 +6,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/dedup"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // remembered is how many positions above low a process remembers of a shard: more than a call has, and what comes again comes from the last calls.
@@ -62,7 +63,7 @@ func (b *Book) Of(m dedup.Mark, read func() (Seal, error)) (*Owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Sealed(m, s, true)
+	b.Sealed(m, Seal{m.Epoch, m.Generation, m.Session, s.Low}, true)
 	return b.Of(m, read)
 }
 
@@ -96,9 +97,7 @@ func (o *Owner) Try(ms []dedup.Mark, fresh []int) {
 	for _, i := range fresh {
 		o.add(ms[i].Position)
 	}
-	if over := len(o.order) - max(remembered, 2*len(fresh)); over > 0 {
-		o.forget(over)
-	}
+	o.bound(max(remembered, 2*len(fresh)))
 }
 
 // seen notes that a mark was found applied, by an earlier owner.
@@ -106,7 +105,12 @@ func (o *Owner) seen(m dedup.Mark) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.add(m.Position)
-	if over := len(o.order) - remembered; over > 0 {
+	o.bound(remembered)
+}
+
+// bound forgets what is over, if it is a fourth of what is kept: each time costs as much as all that is left.
+func (o *Owner) bound(kept int) {
+	if over := len(o.order) - kept; over > kept/4 {
 		o.forget(over)
 	}
 }
@@ -132,7 +136,7 @@ func (o *Owner) Moved(p checkpoint.Position) {
 // Remembers tells whether the stored seal s is that which this owner knows, nil if it is. One with a lower low has forgotten what was written, in a fail-over or from a backup: who went on above would
 // lose the records between. It is asked where no call that moves low is under way beside: for every write of PerShard, and for Advance.
 func (o *Owner) Remembers(s Seal, m dedup.Mark) error {
-	if s.Low.Before(o.Seal().Low) {
+	if s.Low.Before(o.Seal().Low) && !planted.Is(planted.ForgottenUnseen) {
 		return s.refuse(dedup.ErrNotSealed, m)
 	}
 	return nil

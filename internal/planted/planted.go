@@ -62,6 +62,25 @@ const (
 	AheadKept    Fault = "what is done behind a position is not stored with it"
 )
 
+// Faults of exactly-once effects, in internal/marks and memdedup or as a runner may have them.
+const (
+	MarkFirst       Fault = "a record is marked before its effect is made"
+	MarkApart       Fault = "an effect and its mark are two transactions"
+	SealEpoch       Fault = "the sink does not compare epochs"
+	SealSession     Fault = "the sink does not compare sessions"
+	MarkEqual       Fault = "a record counts as applied below a mark, and not at it"
+	OlderAccepted   Fault = "the sink accepts an older generation"
+	DoneEarly       Fault = "marks of keys are deleted above the position"
+	SealLeftOut     Fault = "a shard is worked on without a seal"
+	LaterOfBoth     Fault = "work resumes at the later of lease and sink"
+	AdvanceAfter    Fault = "the lease's position moves before the sink's"
+	FailOpen        Fault = "a record counts as done although the sink did not answer"
+	NotBuried       Fault = "a record that is given up counts as done before the sink has passed it"
+	EarlierUnseen   Fault = "what an earlier owner applied is not known for a repeat"
+	ForgottenUnseen Fault = "an owner goes on above writes that the sink has forgotten"
+	PendingVoid     Fault = "a letter counts as void while its record is with its owner"
+)
+
 // All is every fault that the simulator must notice. EvidenceFirst is none: it takes a reset between two reads of one take, which comes up too rarely.
 var All = []Fault{
 	SameBeat, LastSending, OwnExpiry, OneClock, WallClock, TakeUnheard, BlindBeat, EagerKill, BlindKill, LiveRemoved, LeaveEarly,
@@ -70,4 +89,5 @@ var All = []Fault{
 	OwnedFreed, ParentFirst, GenerationKept, FloorKept, RemovedEarly,
 	ReleaseFirst, Hole, NotValid,
 	TwoLanes, OverHole, BisectSpends, PanicDone, LetterAfter, ParkedLost, UnparkEarly, AheadOthers, AheadKept,
+	MarkFirst, MarkApart, SealEpoch, SealSession, MarkEqual, OlderAccepted, DoneEarly, SealLeftOut, LaterOfBoth, AdvanceAfter, FailOpen, NotBuried, PendingVoid, EarlierUnseen, ForgottenUnseen,
 }

@@ -18,26 +18,31 @@ type audit struct {
 	waits    map[string]time.Duration
 	moved    time.Duration        // when an owner last changed
 	letters  map[string][]pending // of parked keys, in their order
+	overs    int                  // fail-overs of the sink
 	asking   map[*task][]asked    // shards of which a task has just written a take, and what it reads next says what became of it
 }
 
 // leaseAudit is what happened to a shard's lease.
 type leaseAudit struct {
-	id       string
-	k        *shard
-	exists   bool
-	removed  bool // its row was
-	ended    bool // in this generation
-	row      leaseRow
-	maxEpoch uint64
-	epochs   map[uint64]*tenure
-	done     int           // records handled, or given up, without a gap, in this generation
-	above    map[int]bool  // likewise, above the gap
-	begun    map[int]bool  // likewise begun
-	moved    time.Duration // when the last one became done
-	behind   map[int]bool  // what the row says to be done behind its position
-	running  map[*process][]*call
-	alone    map[attempt]int // failures of a record alone
+	id         string
+	k          *shard
+	exists     bool
+	removed    bool // its row was
+	ended      bool // in this generation
+	row        leaseRow
+	maxEpoch   uint64
+	epochs     map[uint64]*tenure
+	done       int           // records handled, or given up, without a gap, in this generation
+	above      map[int]bool  // likewise, above the gap
+	begun      map[int]bool  // likewise begun
+	moved      time.Duration // when the last one became done
+	behind     map[int]bool  // what the row says to be done behind its position
+	running    map[*process][]*call
+	alone      map[attempt]int // failures of a record alone
+	origin     int             // where this generation began
+	generation uint64
+	sink       sinkAudit
+	reused     uint64 // how many epochs the store of leases has forgotten, as the sink sees it
 }
 
 // attempt is a record in the hands of a job.
@@ -55,6 +60,7 @@ func (la *leaseAudit) covers(n int) bool { return n < la.row.through() || la.beh
 // restart begins anew at a record.
 func (la *leaseAudit) restart(n int) {
 	la.done, la.above, la.begun, la.alone = n, make(map[int]bool), make(map[int]bool), make(map[attempt]int)
+	la.origin, la.generation, la.sink.forgot = n, la.row.Generation, make(map[int]bool)
 }
 
 // tenure is an epoch of a lease.

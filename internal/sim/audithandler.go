@@ -10,8 +10,8 @@ func (a *audit) firstDue(k *shard) int {
 	return a.w.stream.first(k, a.start(a.pinned))
 }
 
-// began is called when the work on a lease begins.
-func (a *audit) began(j *job) {
+// begins is called when a process has a lease to work on.
+func (a *audit) begins(j *job) {
 	la := a.lease(j.l.Shard().ID)
 	t := la.epochs[j.l.Epoch()]
 	switch {
@@ -20,10 +20,22 @@ func (a *audit) began(j *job) {
 		return
 	case t.worked:
 		a.w.fail("work", "%s works on %s in epoch %d twice", j.p.name, la.id, j.l.Epoch())
+	}
+	t.worked = true
+}
+
+// began is called when it is known where the work begins.
+func (a *audit) began(j *job) {
+	la := a.lease(j.l.Shard().ID)
+	t := la.epochs[j.l.Epoch()]
+	switch {
+	case t == nil:
+		return
+	case a.w.plan.sink:
+		a.resumes(j, la)
 	case t.through > 0 && j.first != t.through:
 		a.w.fail("position", "%s begins on %s at record %d, and its take carried %d", j.p.name, la.id, j.first, t.through)
 	}
-	t.worked = true
 	if j.p.w.trace.on() {
 		j.p.w.trace.say(j.p.name, "work", "%s epoch %d from record %d", la.id, j.l.Epoch(), j.first)
 	}
@@ -50,11 +62,12 @@ func (a *audit) handles(j *job, c *call) {
 		w.fail("validity", "%s hands out records %v of %s although its session lapsed", j.p.name, ns, la.id)
 	case t.gaveUp:
 		w.fail("over", "%s hands out records %v of %s in epoch %d after it sent its release or end", j.p.name, ns, la.id, j.l.Epoch())
-	case j.window > 0 && len(t.loose)+flying(la.running[j.p])+len(c.ordinals) > j.window:
+	case j.window > 0 && !w.plan.sink && len(t.loose)+flying(la.running[j.p])+len(c.ordinals) > j.window:
 		w.fail("repeat", "%s hands out records %v of %s, of which it has %v and stored %d: more than its window of %d", j.p.name, ns, la.id, t.loose, la.row.through(), j.window)
 	}
 	for i, n := range ns {
 		switch {
+		case w.plan.sink: // what was done before comes again, and the sink knows
 		case la.covers(n):
 			w.fail("repeat", "%s hands out record %d of %s again, of which %d are stored, and %v behind them", j.p.name, n, la.id, la.row.through(), la.behind)
 		case t.behind[n]:
@@ -97,7 +110,9 @@ func (a *audit) handled(j *job, c *call, done bool) {
 	}
 	t := la.epochs[j.l.Epoch()]
 	for _, n := range c.ordinals {
-		a.complete(la, j, n)
+		if !a.w.plan.sink {
+			a.complete(la, j, n)
+		}
 		if j.l.Generation() == la.row.Generation && !la.covers(n) {
 			t.loose = append(t.loose, n)
 		}
@@ -112,20 +127,20 @@ func (a *audit) stored(j *job, through int) {
 	}
 }
 
-// gaveUp is called when a release or an END has returned.
-func (a *audit) gaveUp(j *job, err error, what string) {
+// gaveUp is called when a release or an END has returned, which was to store so many records.
+func (a *audit) gaveUp(j *job, err error, what string, through int) {
 	la := a.lease(j.l.Shard().ID)
 	if a.w.trace.on() {
-		a.w.trace.say(j.p.name, what, "%s epoch %d through %d: %v", la.id, j.l.Epoch(), j.done(), err)
+		a.w.trace.say(j.p.name, what, "%s epoch %d through %d: %v", la.id, j.l.Epoch(), through, err)
 	}
 	if err != nil {
 		return
 	}
-	if j.done() > j.first {
-		a.stored(j, j.done())
+	if through > j.first {
+		a.stored(j, through)
 	}
 	t := la.epochs[j.l.Epoch()]
-	if t.loose = slices.DeleteFunc(t.loose, la.covers); len(t.loose) > 0 { // by now another's row may say so, who was not the slower one
+	if t.loose = slices.DeleteFunc(t.loose, la.covers); len(t.loose) > 0 && !a.w.plan.sink { // by now another's row may say so, who was not the slower one
 		a.w.fail("handoff", "%s gives %s up, and nothing that is stored says that records %v are done", j.p.name, la.id, t.loose)
 	}
 	if r := la.row; r.Owner == j.l.Session() && r.Epoch == j.l.Epoch() {

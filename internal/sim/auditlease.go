@@ -42,6 +42,9 @@ func (a *audit) writtenLease(by *process, before, after lease.Row) {
 	switch {
 	case r.Owner != "" && (r.Owner != b.Owner || r.Epoch != b.Epoch):
 		a.taken(by, la, b)
+	case r.Owner == "" && b.Owner != "" && r.Epoch > b.Epoch:
+		a.given(by, la, b)
+		la.maxEpoch = max(la.maxEpoch, r.Epoch)
 	case r.Epoch != b.Epoch:
 		a.w.fail("epoch", "%s changes the epoch of %s without taking it", by.name, id)
 	case r.State == ended && b.State != ended:
@@ -134,7 +137,9 @@ func (a *audit) moves(by *process, la *leaseAudit, b leaseRow) {
 	switch {
 	case to < from:
 		a.w.fail("position", "%s moves %s back from %d to %d records", by.name, la.id, from, to)
-	case to > la.done:
+	case to > from && a.w.plan.sink && !a.shaken(la) && to > la.sink.through():
+		a.w.fail("ahead of the sink", "%s stores %d records of %s, of which the sink holds %d", by.name, to, la.id, la.sink.through())
+	case to > from && to > la.done && !a.shaken(la):
 		a.w.fail("position", "%s stores %d records of %s, of which %d are done", by.name, to, la.id, la.done)
 	case b.State == ended && la.row.State != ended:
 		a.w.fail("end", "%s opens %s again", by.name, la.id)
@@ -227,6 +232,7 @@ func (a *audit) given(by *process, la *leaseAudit, b leaseRow) {
 // endedLease holds an END to the shard's last record and to the rows of its children.
 func (a *audit) endedLease(by *process, la *leaseAudit) {
 	la.ended = true
+	a.endedForgotten(la)
 	if total := a.w.stream.arrived(la.k, a.w.now); la.k.closed == 0 || la.done < total {
 		a.w.fail("end", "%s ends %s at %d of %d records, closed %v", by.name, la.id, la.done, total, la.k.closed != 0)
 	}

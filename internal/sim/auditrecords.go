@@ -9,6 +9,9 @@ import (
 
 // inOrder holds a record to come after the earlier ones of its key, which are done, or in the same call before it.
 func (a *audit) inOrder(j *job, la *leaseAudit, c *call, i int) {
+	if a.shaken(la) { // what its owner has done is not in the sink any longer
+		return
+	}
 	n, key := c.ordinals[i], c.keys[i]
 	for earlier := la.done; earlier < n; earlier++ {
 		if !la.above[earlier] && a.w.stream.key(la.k, earlier) == key && !slices.Contains(c.ordinals[:i], earlier) {
@@ -24,7 +27,14 @@ func (a *audit) inOrder(j *job, la *leaseAudit, c *call, i int) {
 
 // complete is called when a record is done for good.
 func (a *audit) complete(la *leaseAudit, j *job, n int) {
-	if j.l.Generation() != la.row.Generation || la.finished(n) {
+	if j.l.Generation() == la.row.Generation {
+		a.becomes(la, n)
+	}
+}
+
+// becomes notes that a record is done.
+func (a *audit) becomes(la *leaseAudit, n int) {
+	if la.finished(n) {
 		return
 	}
 	la.above[n] = true
@@ -52,7 +62,9 @@ func (a *audit) givesUp(j *job, n int) {
 // skipped is called when records are left out.
 func (a *audit) skipped(j *job, ns []int) {
 	for _, n := range ns {
-		a.complete(a.lease(j.k.id), j, n)
+		la := a.lease(j.k.id)
+		a.complete(la, j, n)
+		la.sink.left(j, n)
 	}
 }
 

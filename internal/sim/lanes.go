@@ -8,6 +8,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/internal/failure"
 	"github.com/runnelhq/runnel/internal/ground"
@@ -31,8 +32,11 @@ func (j *job) restore() {
 	}
 }
 
-// behind is what is done behind the position, read again or not.
+// behind is what is done behind the position, read again or not. With a sink it is the sink that knows.
 func (j *job) behind() checkpoint.Ahead {
+	if j.p.w.plan.sink {
+		return checkpoint.Ahead{}
+	}
 	low := j.done()
 	return checkpoint.NewAhead(checkpoint.Offset(uint64(low)), func(yield func(int) bool) {
 		for n := range j.lanes.Above() {
@@ -61,12 +65,21 @@ func (j *job) read() (wait time.Duration, last bool) {
 		case j.restored[j.next]:
 			j.lanes.Pass()
 		default:
-			j.lanes.Add(w.stream.key(j.k, j.next))
+			j.lanes.Add(j.laneOf(j.next))
 		}
 		j.next++
 	}
 	w.counts.add("full window")
 	return ground.Forever, false
+}
+
+// laneOf is by what a record is ordered.
+func (j *job) laneOf(n int) string {
+	w := j.p.w
+	if w.plan.sink && w.plan.scope == dedup.PerShard {
+		return j.k.id
+	}
+	return w.stream.key(j.k, n)
 }
 
 // backoff readies lanes whose time has come, and gives the time until the next one's.
@@ -169,6 +182,10 @@ func (j *job) handle(ctx context.Context, c *call, d time.Duration) {
 		failed, panicked := j.p.w.stream.fails(j.k, n)
 		fails, panics = fails || failed, panics || panicked
 	}
+	if err == nil && j.p.w.plan.sink {
+		err = j.apply(ctx, c)
+		fails, panics, err = j.judge(err)
+	}
 	j.p.w.audit.handled(j, c, err == nil && !fails)
 	switch {
 	case err != nil: // it was no attempt
@@ -184,6 +201,22 @@ func (j *job) handle(ctx context.Context, c *call, d time.Duration) {
 	j.landed(c)
 }
 
+// judge tells of what the sink said whether the handler failed, and panicked, or why the call was no attempt.
+func (j *job) judge(err error) (fails, panics bool, why error) {
+	var undone *dedup.RolledBackError
+	switch {
+	case errors.As(err, &undone):
+		j.p.w.counts.add("effects undone")
+		return true, errors.Is(err, errPanic), nil
+	case errors.Is(err, dedup.ErrOutOfOrder):
+		j.p.w.fail("order", "%s is told by the sink that %v", j.p.name, err)
+	case err != nil && planted.Is(planted.FailOpen) && !j.refuses(err):
+		return false, false, nil
+	}
+	j.refuses(err)
+	return false, false, err
+}
+
 // lane is the ordinal in the lanes.
 func (j *job) lane(n int) uint64 { return uint64(n - j.first) }
 
@@ -196,6 +229,7 @@ func (j *job) finish(ns []int) {
 	for _, n := range ns {
 		j.lanes.Done(j.lane(n))
 	}
+	j.p.w.audit.finished(j, ns)
 }
 
 // policy decides about what failed.
@@ -269,8 +303,15 @@ func (j *job) send(ctx context.Context, key string, ns []int, open bool) {
 		j.finish(ns)
 	}
 	at, err := box{j.p}.put(ctx, j, key, ns, open)
+	if err == nil {
+		err = j.bury(ctx, ns)
+	}
 	switch {
 	case planted.Is(planted.LetterAfter):
+	case j.refuses(err):
+		for _, n := range ns {
+			j.lanes.Return(j.lane(n))
+		}
 	case err == nil:
 		w.counts.add("letter stored")
 		j.finish(ns)

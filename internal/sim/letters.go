@@ -8,7 +8,10 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/deadletter"
+	"github.com/runnelhq/runnel/dedup"
+	"github.com/runnelhq/runnel/dedup/memdedup"
 	"github.com/runnelhq/runnel/internal/ground"
+	"github.com/runnelhq/runnel/internal/planted"
 )
 
 // box is a process's way to the dead letters, which are the real ones in memory. Requests take time and go astray as those to the store of leases do.
@@ -18,39 +21,7 @@ var scope = deadletter.Scope{App: app, Stream: "one"}
 
 // ask has do called when a request arrives, and gives its answer, or why there is none.
 func (b box) ask(ctx context.Context, do func() error) error {
-	w := b.p.w
-	s, t := w.weather, link(b).travel()
-	ctx, cancel := b.p.Limit(ctx, w.timing.Request, context.DeadlineExceeded)
-	defer cancel()
-	done := false
-	var err error
-	answer := func() {
-		w.after(t.back, func() {
-			done = !link(b).cut()
-			b.p.schedule()
-		})
-	}
-	switch {
-	case t.lost, t.err == nil && s.strikes(s.lost):
-	case t.err != nil, s.strikes(s.throttled):
-		err = errThrottled
-		w.after(t.there, answer)
-	case s.strikes(s.unanswered):
-		w.counts.add("answer about letters lost")
-		w.after(t.there, func() { _ = do() })
-	case s.strikes(s.late):
-		w.counts.add("letters written late")
-		w.after(min(w.timing.Request+w.between(0, w.timing.Expiry), w.plan.calm-w.now), func() { _ = do() })
-	default:
-		w.after(t.there, func() {
-			err = do()
-			answer()
-		})
-	}
-	if waited := b.p.await(ctx, &done); waited != nil {
-		return waited
-	}
-	return err
+	return link(b).call(ctx, faults{unanswered: "answer about letters lost", late: "letters written late"}, do)
 }
 
 // parked lists the keys that are parked, and says as of when.
@@ -114,7 +85,11 @@ func (d *drainer) begin() {
 	if d.w.plan.then != parksKey {
 		return
 	}
-	d.w.after(d.w.between(d.w.timing.Expiry, 5*d.w.timing.Expiry), func() {
+	pause := d.w.between(d.w.timing.Expiry, 5*d.w.timing.Expiry)
+	if d.w.plan.sink { // each letter takes longer
+		pause /= 2
+	}
+	d.w.after(pause, func() {
 		d.act()
 		d.begin()
 	})
@@ -180,16 +155,16 @@ func (d *drainer) key(ctx context.Context, b box, key string) error {
 		}); err != nil || l == nil {
 			return err
 		}
-		n, _ := l.Position.Offset()
-		if err := b.p.Wait(ctx, w.between(5*time.Millisecond, w.timing.Request/10)); err != nil {
+		var failed *deadletter.Failure
+		fails, err := d.handle(ctx, b.p, *l)
+		if err != nil {
 			return err
 		}
-		var failed *deadletter.Failure
-		if fails, _ := w.stream.fails(w.stream.byID[l.Shard], int(n)); fails {
+		if fails {
 			w.counts.add("redrive that failed again")
 			failed = &deadletter.Failure{Worker: b.p.name}
 		}
-		err := b.ask(ctx, func() error {
+		err = b.ask(ctx, func() error {
 			err := w.letters.Settle(context.Background(), c, l.ID(), failed)
 			if err == nil && failed == nil {
 				w.counts.add("letter redriven")
@@ -201,6 +176,43 @@ func (d *drainer) key(ctx context.Context, b box, key string) error {
 			return err
 		}
 	}
+}
+
+// handle handles a letter's record, through the sink if there is one, and tells whether its handler fails. Its error is why the letter is left alone.
+func (d *drainer) handle(ctx context.Context, p *process, l deadletter.Letter) (fails bool, err error) {
+	w := d.w
+	n, _ := l.Position.Offset()
+	if !w.plan.sink {
+		if err := p.Wait(ctx, w.between(5*time.Millisecond, w.timing.Request/10)); err != nil {
+			return false, err
+		}
+		fails, _ = w.stream.fails(w.stream.byID[l.Shard], int(n))
+		return fails, nil
+	}
+	m := dedup.Mark{
+		App: app, Stream: l.Scope.Stream, Shard: l.Shard, Scope: w.plan.scope, Key: l.Key,
+		Position: l.Position, Epoch: l.Epoch, Generation: l.Generation, Redrive: true,
+	}
+	err = tap{p}.ask(ctx, func() error {
+		fresh := false
+		err := p.sink.Apply(context.Background(), []dedup.Mark{m}, func(tx *memdedup.Tx, _ []int) error {
+			fresh = true
+			return w.effects(tx, p, []dedup.Mark{m})
+		})
+		w.audit.redrove(p, m, fresh, err)
+		return err
+	})
+	var undone *dedup.RolledBackError
+	switch {
+	case errors.As(err, &undone):
+		return true, nil
+	case errors.Is(err, dedup.ErrPending) && planted.Is(planted.PendingVoid):
+		return false, nil
+	case errors.Is(err, dedup.ErrPending) && w.audit.abandoned(l):
+		w.counts.add("letter of a shard that has ended, which the sink forgot")
+		return false, nil
+	}
+	return false, err
 }
 
 // pending is a letter of a parked key that was not redriven yet.
@@ -215,7 +227,9 @@ type pending struct {
 func (a *audit) lettered(j *job, key string, ns []int) {
 	la := a.lease(j.k.id)
 	for _, n := range ns {
-		a.complete(la, j, n)
+		if !a.w.plan.sink {
+			a.complete(la, j, n)
+		}
 		id := letter(j, n, key).ID()
 		if a.w.plan.then == parksKey && !slices.ContainsFunc(a.letters[key], func(p pending) bool { return p.id == id }) {
 			a.letters[key] = append(a.letters[key], pending{id, j.k.id, n, a.w.now})

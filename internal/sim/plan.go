@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -24,6 +25,11 @@ type plan struct {
 	calls    int     // of a shard at once
 	poison   float64 // part of the records that no attempt can help before the faults are over
 	ailing   float64 // part of the records that fail for a while
+
+	sink    bool        // effects go through a sink that seals
+	scope   dedup.Scope // by what it tells repeats
+	forgets bool        // it fails over, and forgets its last writes
+	reuses  bool        // the store of leases forgets takes, and hands out epochs again
 }
 
 // then is what becomes of a record that is given up.
@@ -78,6 +84,23 @@ func newPlan(dice *rand.Rand) plan {
 		p.batch = 2 + dice.IntN(4)
 	}
 	p.poison, p.ailing = 0.03*dice.Float64(), 0.05*dice.Float64()
+	return p
+}
+
+// withSink is the plan with what dice of their own say of a sink: worlds without one are what they would be if there were none.
+func (p plan) withSink(seed uint64) plan {
+	dice := rand.New(rand.NewPCG(seed, 1<<40))
+	if p.sink = dice.IntN(2) == 0; !p.sink {
+		return p
+	}
+	p.scope = dedup.PerKey
+	if dice.IntN(4) == 0 {
+		p.scope = dedup.PerShard
+		if p.then == parksKey { // there is one lane, which is no key
+			p.then = sendsLetter
+		}
+	}
+	p.forgets, p.reuses = dice.IntN(2) == 0, dice.IntN(3) == 0
 	return p
 }
 

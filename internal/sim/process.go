@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/runnelhq/runnel/dedup/memdedup"
 	"github.com/runnelhq/runnel/internal/ground"
 )
 
@@ -15,6 +16,7 @@ type process struct {
 	name  string
 	dice  *rand.Rand
 	tasks []*task
+	sink  *memdedup.Sink // its own on what all of them write to
 
 	paused   bool          // by SIGSTOP, or with its machine
 	deferred []func()      // timers that fired meanwhile
@@ -31,7 +33,11 @@ type process struct {
 }
 
 func newProcess(w *world, h *host, name string, seed uint64) *process {
-	return &process{w: w, h: h, name: name, dice: rand.New(rand.NewPCG(w.seed, seed))}
+	p := &process{w: w, h: h, name: name, dice: rand.New(rand.NewPCG(w.seed, seed))}
+	if w.plan.sink {
+		p.sink = w.sink.Another()
+	}
+	return p
 }
 
 // start begins a goroutine.

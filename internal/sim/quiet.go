@@ -131,6 +131,7 @@ func (a *audit) final() {
 	}
 	for _, k := range w.stream.shards {
 		la := a.lease(k.id)
+		a.standing(la)
 		if !la.exists {
 			if !k.gone && !la.removed {
 				w.fail("lost", "%s has no row", k.id)

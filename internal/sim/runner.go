@@ -2,9 +2,11 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
+	"github.com/runnelhq/runnel/dedup"
 	"github.com/runnelhq/runnel/internal/ground"
 	"github.com/runnelhq/runnel/internal/planted"
 	"github.com/runnelhq/runnel/lease"
@@ -62,6 +64,10 @@ type job struct {
 	failed  bool // nothing more can be stored in this epoch
 	goesOn  bool // a release failed, and the lease is valid
 
+	low     checkpoint.Position // everything before first: what the lease says, or the sink
+	reused  uint64              // how many epochs of the shard the store of leases has forgotten
+	refused *dedup.RefusedError // by the sink: nothing more is handed out in this epoch
+
 	calls  []*call // in flight, the oldest first
 	flying int     // records in them
 	left   chan struct{}
@@ -83,10 +89,18 @@ func (r *runner) work(ctx context.Context, l *lease.Lease) (running <-chan struc
 		runner: r, l: l, k: w.stream.byID[l.Shard().ID], wake: make(chan struct{}, 1),
 		attempts: make(map[uint64]int), givenUp: make(map[uint64]bool), parked: make(map[string]bool), asOf: make(map[string]time.Duration),
 	}
-	j.first = w.stream.first(j.k, l.Start())
 	j.begun, j.listed = r.p.mono(), w.now
+	w.audit.begins(j)
+	if w.plan.sink {
+		j.reused = w.audit.lease(j.k.id).reused
+		if !j.resume(ctx) {
+			return nil
+		}
+	} else {
+		j.low, j.first = l.Position(), w.stream.first(j.k, l.Start())
+		j.restore()
+	}
 	j.next = j.first
-	j.restore()
 	w.audit.began(j)
 	for again := true; again; {
 		running, again = j.once(ctx)
@@ -104,7 +118,7 @@ func (j *job) once(ctx context.Context) (running <-chan struct{}, again bool) {
 	writers := j.p.Group()
 	over := j.dispatch(ctx, handling, writing, writers)
 	if over == isWanted && planted.Is(planted.ReleaseFirst) {
-		_ = j.l.Release(ctx, j.position(), j.behind())
+		_ = j.l.Release(ctx, j.position(j.mark()), j.behind())
 	}
 	if over == isWanted {
 		j.settle(ctx, writing, writers)
@@ -136,6 +150,7 @@ const (
 	isWanted
 	isStuck // the watchdog bit
 	isOver  // the last record of a closed shard is done
+	isRefused
 )
 
 // dispatch hands out records until the shard is to be given up.
@@ -145,6 +160,8 @@ func (j *job) dispatch(ctx, handling, writing context.Context, writers ground.Gr
 		switch {
 		case ctx.Err() != nil || j.failed:
 			return isLost
+		case j.refused != nil:
+			return isRefused
 		case isClosed(j.l.Draining()) && !j.goesOn:
 			w.audit.wantedBack(j)
 			return isWanted
@@ -205,7 +222,7 @@ func (j *job) store(ctx context.Context, writers ground.Group) time.Duration {
 		}
 		return waits
 	}
-	p, ahead, through, records := j.position(), j.behind(), j.done(), j.fresh
+	p, ahead, through, records := j.mark(), j.behind(), j.done(), j.fresh
 	if planted.Is(planted.Hole) && j.next > j.first {
 		p, ahead = checkpoint.Offset(uint64(j.next-1)), checkpoint.Ahead{}
 	}
@@ -214,7 +231,7 @@ func (j *job) store(ctx context.Context, writers ground.Group) time.Duration {
 	}
 	j.writing = true
 	writers.Go(func() {
-		err := j.l.Checkpoint(ctx, p, ahead)
+		err := j.checkpoint(ctx, p, ahead)
 		j.writing = false
 		if err == nil {
 			j.fresh -= records
@@ -223,11 +240,22 @@ func (j *job) store(ctx context.Context, writers ground.Group) time.Duration {
 				j.p.w.audit.stored(j, through)
 			}
 		} else {
-			j.failed = true
+			j.failed = j.refused == nil
 		}
 		poke(j.wake)
 	})
 	return ground.Forever
+}
+
+// checkpoint stores how far the shard is done, in the sink first.
+func (j *job) checkpoint(ctx context.Context, mark checkpoint.Position, ahead checkpoint.Ahead) error {
+	if planted.Is(planted.AdvanceAfter) {
+		return errors.Join(j.l.Checkpoint(ctx, j.position(mark), ahead), j.advance(ctx, mark))
+	}
+	if err := j.advance(ctx, mark); err != nil {
+		return err
+	}
+	return j.l.Checkpoint(ctx, j.position(mark), ahead)
 }
 
 // settle waits for what is in flight, for the drain at most, while positions are stored.
@@ -253,14 +281,25 @@ func (j *job) giveUp(ctx context.Context, why outcome) {
 	if why == isOver && j.end(ctx) {
 		return
 	}
+	p, ahead, through := j.position(j.mark()), j.behind(), j.done()
+	if j.refused == nil {
+		advancing, cancel := j.p.Limit(ctx, j.grace, context.DeadlineExceeded)
+		if j.advance(advancing, j.mark()) != nil {
+			p, through = j.l.Position(), j.first
+		}
+		cancel()
+	}
+	if j.refused != nil {
+		j.lift(ctx)
+		return
+	}
 	ctx, cancel := j.p.Limit(ctx, j.grace, context.DeadlineExceeded)
 	defer cancel()
-	ahead := j.behind()
-	err := j.l.Release(ctx, j.position(), ahead)
+	err := j.l.Release(ctx, p, ahead)
 	if err == nil && !ahead.IsZero() {
 		j.p.w.counts.add("released with what is done behind")
 	}
-	j.p.w.audit.gaveUp(j, err, "release")
+	j.p.w.audit.gaveUp(j, err, "release", through)
 }
 
 // end marks the shard as ended, and tries again until that is stored or the shard is wanted back.
@@ -275,9 +314,15 @@ func (j *job) end(ctx context.Context) bool {
 		}
 	}
 	for {
-		err := j.l.End(ctx, j.position(), children)
+		err := j.advance(ctx, checkpoint.End())
+		if j.refused != nil {
+			return false
+		}
 		if err == nil {
-			w.audit.gaveUp(j, nil, "end")
+			err = j.l.End(ctx, j.position(j.mark()), children)
+		}
+		if err == nil {
+			w.audit.gaveUp(j, nil, "end", j.done())
 			return true
 		}
 		if !j.l.Valid() {
@@ -293,11 +338,20 @@ func (j *job) end(ctx context.Context) bool {
 // done is the ordinal of the shard below which all are.
 func (j *job) done() int { return j.first + int(j.lanes.Watermark()) }
 
-func (j *job) position() checkpoint.Position {
+// mark is the position of the watermark.
+func (j *job) mark() checkpoint.Position {
 	if j.done() == j.first {
-		return j.l.Position()
+		return j.low
 	}
 	return checkpoint.Offset(uint64(j.done() - 1))
+}
+
+// position is what the lease is to say of a watermark. It never goes back, also where the sink did.
+func (j *job) position(mark checkpoint.Position) checkpoint.Position {
+	if stored := j.l.Position(); mark.Before(stored) {
+		return stored
+	}
+	return mark
 }
 
 func isClosed(c <-chan struct{}) bool {

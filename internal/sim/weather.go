@@ -80,6 +80,12 @@ func (s *weather) begin() {
 			s.recur(time.Duration(i.every*rough*float64(s.w.timing.Expiry)), i.f)
 		}
 	}
+	if s.w.plan.forgets {
+		s.recur(15*s.w.timing.Expiry, s.failover)
+	}
+	if s.w.plan.reuses {
+		s.recur(15*s.w.timing.Expiry, s.reuse)
+	}
 }
 
 func (s *weather) recur(mean time.Duration, f func()) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/deadletter/memletters"
+	"github.com/runnelhq/runnel/dedup/memdedup"
 	"github.com/runnelhq/runnel/lease"
 )
 
@@ -27,6 +28,7 @@ type world struct {
 	operator *operator
 	letters  *memletters.Store
 	drainer  *drainer
+	sink     *memdedup.Sink
 	trace    *trace
 	counts   Counts
 
@@ -67,14 +69,14 @@ var epoch = time.Date(2026, time.March, 29, 0, 59, 0, 0, time.UTC)
 func newWorld(seed uint64, out io.Writer) *world {
 	w := &world{seed: seed, dice: rand.New(rand.NewPCG(seed, 0)), counts: make(Counts)}
 	w.trace = newTrace(w, out)
-	w.plan = newPlan(w.dice)
+	w.plan = newPlan(w.dice).withSink(seed)
 	w.timing = w.plan.timing
 	w.store = newStore(w)
 	w.stream = newStream(w)
 	w.weather = newWeather(w)
 	w.audit = newAudit(w)
 	w.operator = newOperator(w)
-	w.letters, w.drainer = memletters.New(), newDrainer(w)
+	w.letters, w.drainer, w.sink = memletters.New(), newDrainer(w), memdedup.New()
 	return w
 }
 

@@ -42,6 +42,7 @@ var (
 		"./examples/demo":       {"examples/demo/demo_test.go", "func TestServe("}, // as documents have it run; make demo is TestDemo
 		"./examples/kinesis":    {"examples/kinesis/main_test.go", "func TestKinesis("},
 		"./examples/dynamodb":   {"examples/dynamodb/main_test.go", "func TestDynamoDB("},
+		"./examples/outbox":     {"examples/outbox/engines_test.go", "func TestOutbox("},
 		"./examples/orders":     {"examples/orders/main_test.go", "func TestOrders("},
 		"./examples/quickstart": {"examples/quickstart/main_test.go", "func TestQuickstartSurvivesAKill("},
 	}

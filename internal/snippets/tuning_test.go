@@ -19,6 +19,7 @@ func TestEveryFieldIsExplained(t *testing.T) {
 		{"consumer/kinesissource", "Config"}, {"consumer/ddbsource", "Config"}, {"consumer/filesource", "Config"},
 		{"lease/ddblease", "Config"}, {"lease/sqllease", "Config"}, {"lease/redislease", "Config"},
 		{"deadletter/sqlletters", "Config"}, {"deadletter/redisletters", "Config"}, {"deadletter", "RedriveOptions"},
+		{"dedup/sqldedup", "Config"}, {"dedup/ddbdedup", "Config"}, {"dedup/redisdedup", "Config"},
 	}
 	sections := strings.Split(read(t, tuning), "\n## ")
 	for _, s := range structs {

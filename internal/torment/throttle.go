@@ -1,4 +1,4 @@
-package main
+package torment
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 const throttled = `{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}`
 
 // refuseRequests answers every request of a connection as a throttled DynamoDB does, until the connection ends.
-func (p *proxy) refuseRequests(client net.Conn) {
+func (p *Proxy) refuseRequests(client net.Conn) {
 	in := bufio.NewReader(client)
 	for {
 		r, err := http.ReadRequest(in)
@@ -22,7 +22,7 @@ func (p *proxy) refuseRequests(client net.Conn) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}
-		p.hit(throttle)
+		p.hit(Throttle)
 		_, err = fmt.Fprintf(client, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: %d\r\n\r\n%s", len(throttled), throttled)
 		if err != nil {
 			return

@@ -1,4 +1,4 @@
-package main
+package torment
 
 import (
 	"context"
@@ -52,21 +52,21 @@ func echo(t *testing.T) (address string, heard *atomic.Int64) {
 	return l.Addr().String(), heard
 }
 
-func proxyTo(t *testing.T, target string) *proxy {
+func proxyTo(t *testing.T, target string) *Proxy {
 	t.Helper()
-	p, err := newProxy(t.Context(), target)
+	p, err := NewProxy(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := p.close(); err != nil {
+		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return p
 }
 
-func dial(t *testing.T, p *proxy) net.Conn {
+func dial(t *testing.T, p *Proxy) net.Conn {
 	t.Helper()
 	c, err := dialed(t, p)
 	if err != nil {
@@ -75,10 +75,10 @@ func dial(t *testing.T, p *proxy) net.Conn {
 	return c
 }
 
-func dialed(t *testing.T, p *proxy) (net.Conn, error) {
+func dialed(t *testing.T, p *Proxy) (net.Conn, error) {
 	t.Helper()
 	var d net.Dialer
-	c, err := d.DialContext(t.Context(), "tcp", p.address())
+	c, err := d.DialContext(t.Context(), "tcp", p.Address())
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func TestProxyRefuses(t *testing.T) {
 	if err := ask(t, before, ample); err != nil {
 		t.Fatal(err)
 	}
-	p.set(refuse)
+	p.Set(Refuse)
 	if err := ask(t, before, ample); err == nil {
 		t.Error("a connection of before goes on")
 	}
@@ -125,7 +125,7 @@ func TestProxyRefuses(t *testing.T) {
 	if heard.Load() != 1 {
 		t.Errorf("the server heard %d times, want once", heard.Load())
 	}
-	p.set(pass)
+	p.Set(Pass)
 	if err := ask(t, dial(t, p), ample); err != nil {
 		t.Errorf("after it: %v", err)
 	}
@@ -138,7 +138,7 @@ func TestProxySwallowsAndDeliversLate(t *testing.T) {
 	if err := ask(t, c, ample); err != nil {
 		t.Fatal(err)
 	}
-	p.set(swallow)
+	p.Set(Swallow)
 	if err := ask(t, c, brief); err == nil {
 		t.Fatal("it was answered")
 	}
@@ -146,7 +146,7 @@ func TestProxySwallowsAndDeliversLate(t *testing.T) {
 		t.Fatal("the server heard it")
 	}
 	_ = c.Close() // its sender gave up
-	p.set(pass)
+	p.Set(Pass)
 	tick, over := time.NewTicker(time.Millisecond), time.After(ample)
 	defer tick.Stop()
 	for heard.Load() != 2 {
@@ -161,19 +161,19 @@ func TestProxySwallowsAndDeliversLate(t *testing.T) {
 func TestProxyLosesAnswers(t *testing.T) {
 	target, heard := echo(t)
 	p := proxyTo(t, target)
-	p.set(lose)
+	p.Set(Lose)
 	if err := ask(t, dial(t, p), ample); err == nil {
 		t.Error("it was answered")
 	}
-	if heard.Load() != 1 || p.count(lose) != 1 {
-		t.Errorf("the server heard %d times, %d answers were lost", heard.Load(), p.count(lose))
+	if heard.Load() != 1 || p.Count(Lose) != 1 {
+		t.Errorf("the server heard %d times, %d answers were lost", heard.Load(), p.Count(Lose))
 	}
 }
 
 func TestProxyDelays(t *testing.T) {
 	target, _ := echo(t)
 	p := proxyTo(t, target)
-	p.set(delay)
+	p.Set(Delay)
 	begun := time.Now()
 	if err := ask(t, dial(t, p), ample); err != nil || time.Since(begun) < late {
 		t.Errorf("answered after %v, %v", time.Since(begun), err)
@@ -187,7 +187,7 @@ func TestProxyThrottles(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
 	call := func() (int, string) {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.address(), strings.NewReader("body"))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.Address(), strings.NewReader("body"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,13 +202,13 @@ func TestProxyThrottles(t *testing.T) {
 		}
 		return answer.StatusCode, string(text)
 	}
-	p.set(throttle)
+	p.Set(Throttle)
 	for range 2 { // on one connection
 		if status, text := call(); status != http.StatusBadRequest || !strings.Contains(text, "ProvisionedThroughputExceededException") {
 			t.Errorf("answered %d %s", status, text)
 		}
 	}
-	p.set(pass)
+	p.Set(Pass)
 	client.CloseIdleConnections() // as a client does that finds it reset
 	if status, text := call(); status != http.StatusOK || text != "served" {
 		t.Errorf("after it: %d %s", status, text)
@@ -218,7 +218,7 @@ func TestProxyThrottles(t *testing.T) {
 func TestProxyOutlivesTheContextThatMadeIt(t *testing.T) {
 	target, _ := echo(t)
 	ctx, end := context.WithCancel(t.Context())
-	p, err := newProxy(ctx, target)
+	p, err := NewProxy(ctx, target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestProxyOutlivesTheContextThatMadeIt(t *testing.T) {
 	if err := ask(t, dial(t, p), ample); err != nil {
 		t.Error(err)
 	}
-	if err := p.close(); err != nil {
+	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
 }

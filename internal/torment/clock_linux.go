@@ -1,4 +1,4 @@
-package main
+package torment
 
 import (
 	"syscall"
@@ -9,8 +9,8 @@ import (
 // monotonic is CLOCK_MONOTONIC.
 const monotonic = 1
 
-// clock is the time of a clock that all processes of the machine share and nobody sets.
-func clock() time.Duration {
+// Clock is the time of a clock that all processes of the machine share and nobody sets.
+func Clock() time.Duration {
 	var t syscall.Timespec
 	_, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, monotonic, uintptr(unsafe.Pointer(&t)), 0)
 	if errno != 0 { // it is there on every Linux

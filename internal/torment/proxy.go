@@ -1,26 +1,27 @@
-package main
+package torment
 
 import (
 	"context"
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/runnelhq/runnel/internal/backoff"
 )
 
-// mode is what a proxy does with what passes it.
-type mode string
+// Mode is what a proxy does with what passes it.
+type Mode string
 
 // The modes of a proxy.
 const (
-	pass     mode = "pass"
-	refuse   mode = "refuse"   // connections are reset
-	swallow  mode = "swallow"  // nothing is answered; what was sent meanwhile arrives when the mode ends, long after its sender gave it up
-	lose     mode = "lose"     // requests arrive, and the connection is reset when their answer comes
-	delay    mode = "delay"    // each part of an answer takes a while longer
-	throttle mode = "throttle" // an HTTP server that refuses every request
+	Pass     Mode = "pass"
+	Refuse   Mode = "refuse"   // connections are reset
+	Swallow  Mode = "swallow"  // nothing is answered; what was sent meanwhile arrives when the mode ends, long after its sender gave it up
+	Lose     Mode = "lose"     // requests arrive, and the connection is reset when their answer comes
+	Delay    Mode = "delay"    // each part of an answer takes a while longer
+	Throttle Mode = "throttle" // an HTTP server that refuses every request
 )
 
 // late is how much longer an answer takes in the mode delay.
@@ -28,47 +29,49 @@ const late = 250 * time.Millisecond
 
 var errCut = errors.New("cut off")
 
-// proxy stands between a worker and its store.
-type proxy struct {
+// Proxy stands between a worker and its store.
+type Proxy struct {
 	listener net.Listener
 	target   string
 	end      context.CancelFunc
 	life     sync.WaitGroup
 
 	mu      sync.Mutex
-	mode    mode
+	mode    Mode
 	changed chan struct{} // closed when the mode changes
 	conns   map[net.Conn]struct{}
 	closed  bool
-	hits    map[mode]int // what was passed on, refused, lost …, by mode
+	hits    map[Mode]int // what was passed on, refused, lost …, by mode
+	catch   *Catch       // of the next request that matches; nil: none is waited for
 }
 
-// newProxy listens on loopback, until it is closed.
-func newProxy(ctx context.Context, target string) (*proxy, error) {
+// NewProxy listens on loopback, until it is closed.
+func NewProxy(ctx context.Context, target string) (*Proxy, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
-	p := &proxy{
-		listener: l, target: target, end: end, mode: pass,
-		changed: make(chan struct{}), conns: make(map[net.Conn]struct{}), hits: make(map[mode]int),
+	p := &Proxy{
+		listener: l, target: target, end: end, mode: Pass,
+		changed: make(chan struct{}), conns: make(map[net.Conn]struct{}), hits: make(map[Mode]int),
 	}
 	p.life.Go(func() { p.accept(ctx) })
 	return p, nil
 }
 
-func (p *proxy) address() string { return p.listener.Addr().String() }
+// Address is where it listens.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
-// set changes the mode. Connections that can not go on in the new one are reset.
-func (p *proxy) set(m mode) {
+// Set changes the mode. Connections that can not go on in the new one are reset.
+func (p *Proxy) Set(m Mode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if m == p.mode {
 		return
 	}
-	if m == refuse || m == throttle || p.mode == throttle {
+	if m == Refuse || m == Throttle || p.mode == Throttle {
 		for c := range p.conns {
 			reset(c)
 		}
@@ -78,8 +81,8 @@ func (p *proxy) set(m mode) {
 	p.changed = make(chan struct{})
 }
 
-// close ends all connections and waits until nothing of the proxy runs.
-func (p *proxy) close() error {
+// Close ends all connections and waits until nothing of the proxy runs.
+func (p *Proxy) Close() error {
 	err := p.listener.Close()
 	p.end()
 	p.mu.Lock()
@@ -92,27 +95,27 @@ func (p *proxy) close() error {
 	return err
 }
 
-// count is how often a mode had an effect.
-func (p *proxy) count(m mode) int {
+// Count is how often a mode had an effect.
+func (p *Proxy) Count(m Mode) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.hits[m]
 }
 
 // now is the mode, and what is closed when it changes.
-func (p *proxy) now() (mode, <-chan struct{}) {
+func (p *Proxy) now() (Mode, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.mode, p.changed
 }
 
-func (p *proxy) hit(m mode) {
+func (p *Proxy) hit(m Mode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hits[m]++
 }
 
-func (p *proxy) accept(ctx context.Context) {
+func (p *Proxy) accept(ctx context.Context) {
 	for {
 		c, err := p.listener.Accept()
 		if err != nil {
@@ -122,17 +125,17 @@ func (p *proxy) accept(ctx context.Context) {
 	}
 }
 
-func (p *proxy) serve(ctx context.Context, client net.Conn) {
+func (p *Proxy) serve(ctx context.Context, client net.Conn) {
 	if !p.keep(client) {
 		return
 	}
 	defer p.drop(client)
 	switch m, _ := p.now(); m {
-	case refuse:
-		p.hit(refuse)
+	case Refuse:
+		p.hit(Refuse)
 		reset(client)
 		return
-	case throttle:
+	case Throttle:
 		p.refuseRequests(client)
 		return
 	}
@@ -143,21 +146,33 @@ func (p *proxy) serve(ctx context.Context, client net.Conn) {
 		return
 	}
 	defer p.drop(server)
+	l := &link{client: client, server: server, answered: make(chan struct{})}
 	var up sync.WaitGroup
-	up.Go(func() { p.carry(ctx, server, client, false) })
-	p.carry(ctx, client, server, true)
+	up.Go(func() { p.carry(ctx, l, false) })
+	p.carry(ctx, l, true)
 	up.Wait()
 }
 
+// link is the two connections between which a proxy stands.
+type link struct {
+	client, server net.Conn
+	catch          atomic.Pointer[Catch] // whose request is on it
+	answered       chan struct{}         // closed when that was answered
+}
+
 // carry moves bytes from one side to the other until one of them has closed, and then closes both.
-func (p *proxy) carry(ctx context.Context, to, from net.Conn, answers bool) {
+func (p *Proxy) carry(ctx context.Context, l *link, answers bool) {
+	from, to, caught := l.client, l.server, p.caughtRequest
+	if answers {
+		from, to, caught = l.server, l.client, p.caughtAnswer
+	}
 	defer reset(to)
 	defer reset(from)
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if p.admit(ctx, answers) != nil {
+			if p.admit(ctx, answers) != nil || caught(ctx, l, buffer[:n]) {
 				return
 			}
 			if _, err := to.Write(buffer[:n]); err != nil {
@@ -171,23 +186,23 @@ func (p *proxy) carry(ctx context.Context, to, from net.Conn, answers bool) {
 }
 
 // admit waits until bytes may pass, or says that they may not.
-func (p *proxy) admit(ctx context.Context, answer bool) error {
+func (p *Proxy) admit(ctx context.Context, answer bool) error {
 	for {
 		m, changed := p.now()
 		switch {
-		case m == swallow:
-			p.hit(swallow)
+		case m == Swallow:
+			p.hit(Swallow)
 			select {
 			case <-changed:
 				continue
 			case <-ctx.Done():
 				return errCut
 			}
-		case m == lose && answer:
-			p.hit(lose)
+		case m == Lose && answer:
+			p.hit(Lose)
 			return errCut
-		case m == delay && answer:
-			p.hit(delay)
+		case m == Delay && answer:
+			p.hit(Delay)
 			return backoff.Wait(ctx, late)
 		}
 		return nil
@@ -195,7 +210,7 @@ func (p *proxy) admit(ctx context.Context, answer bool) error {
 }
 
 // keep notes a connection, so that it can be reset from outside.
-func (p *proxy) keep(c net.Conn) bool {
+func (p *Proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -206,7 +221,7 @@ func (p *proxy) keep(c net.Conn) bool {
 	return true
 }
 
-func (p *proxy) drop(c net.Conn) {
+func (p *Proxy) drop(c net.Conn) {
 	_ = c.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
