@@ -77,11 +77,11 @@ demo: engines ## three workers consume a real stream and a table's changes; one 
 	go run ./examples/demo
 
 # BENCH names what to measure, COUNT how many rounds (0: each part's own number), OUT where the results go.
-BENCH ?= kinesis streams memory lanes idle latency pause start leases
+BENCH ?= kinesis streams memory lanes idle latency pause start leases marks
 COUNT ?= 0
 OUT ?= $(RUNNEL_CACHE)/bench
 .PHONY: bench
-bench: $(if $(filter latency pause start leases fleets,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 16 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
+bench: $(if $(filter latency pause start leases fleets marks,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 16 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
 	@mkdir -p $(OUT)
 	@go build -o $(RUNNEL_CACHE)/bin/bench ./integration/bench
 	@for part in $(BENCH); do \

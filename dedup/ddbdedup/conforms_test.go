@@ -170,8 +170,8 @@ func TestConformance(t *testing.T) {
 						},
 						Rows:       d.rows,
 						Save:       d.save,
-						LoseAnswer: func(*testing.T) { d.wire.lose(answer) },
-						LoseWrite:  func(*testing.T) { d.wire.lose(request) },
+						LoseAnswer: func(_ *testing.T, then func()) { d.wire.lose(answer, then) },
+						LoseWrite:  func(_ *testing.T, then func()) { d.wire.lose(request, then) },
 						Down:       func(_ *testing.T, down bool) { d.wire.cut(down) },
 					}
 				},

@@ -198,7 +198,7 @@ func (sh *shard) mark(o *marks.Owner, ms []dedup.Mark, b marks.Batch, bury bool)
 	maps.Copy(sh.done, b.Done)
 	for _, i := range b.Fresh {
 		maps.DeleteFunc(sh.dead, func(d deadKey, _ struct{}) bool {
-			return d.position == ms[i].Position && d.generation < ms[i].Generation && !planted.Is(planted.OlderAccepted)
+			return o.Voids() && d.position == ms[i].Position && d.generation < ms[i].Generation && !planted.Is(planted.OlderAccepted)
 		})
 		if bury {
 			sh.dead[deadKey{ms[i].Position, ms[i].Generation}] = struct{}{}

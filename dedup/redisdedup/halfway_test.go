@@ -81,6 +81,12 @@ func TestTraceAScriptFailsHalfway(t *testing.T) {
 	}
 }
 
+// halfABody is halfway in a body, and in the first effect.
+func halfABody(w *redisdedup.Write, _ []int) error {
+	w.Eval("redis.call('INCR', KEYS[1]) redis.call('HINCRBY', KEYS[2], 'text', 1)", []redisdedup.Key{w.Key("first"), w.Key("second")})
+	return nil
+}
+
 // An answer that was lost has the script sent again: the half that was made is not made again.
 func TestAHalfOfWhichTheAnswerWasLostIsMadeOnce(t *testing.T) {
 	for _, scope := range scopes {
@@ -98,6 +104,11 @@ func TestAHalfOfWhichTheAnswerWasLostIsMadeOnce(t *testing.T) {
 				isHalfway(t, s.Apply(t.Context(), records(m, 1, 2), halfway), 2, "HINCRBY")
 				if n := count(t, c, tag+"first"); n != 1 || !made.Load() {
 					t.Errorf("what is before stands %d times; want once, with the answer lost: %v", n, made.Load())
+				}
+				p.next(writing, fate{lose: true})
+				isHalfway(t, s.Apply(t.Context(), records(m, 1, 2), halfABody), 0, "EVAL")
+				if n := count(t, c, tag+"first"); n != 2 {
+					t.Errorf("half a body and what was before stand %d times; want two", n)
 				}
 			})
 		}

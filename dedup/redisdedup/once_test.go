@@ -134,6 +134,36 @@ func TestALateScriptDoesNothing(t *testing.T) {
 	}
 }
 
+// An answer that was lost is settled before the call returns, and the function is called once.
+func TestALostAnswerIsSettled(t *testing.T) {
+	for _, scope := range scopes {
+		for name, f := range map[string]fate{"the answer": {lose: true}, "the request": {drop: true}} {
+			m := mark(scope)
+			_, c := newSink(t, m)
+			p, url := newProxy(t, server.Addr)
+			s := redisdedup.New(dial(t, url, func(o *redis.Options) { o.MaxRetries = -1 }), nil)
+			seal(t, s, m, 0)
+			apply(t, s, at(m, 1))
+			for n, call := range []func() error{
+				func() error { return s.Apply(t.Context(), records(m, 2, 2), counting(records(m, 2, 2))) },
+				func() error { return s.Bury(t.Context(), records(m, 3, 3)) },
+				func() error {
+					letter := at(m, 3)
+					letter.Redrive = true
+					return s.Apply(t.Context(), []dedup.Mark{letter}, counting([]dedup.Mark{letter}))
+				},
+			} {
+				made := p.next(writing, f)
+				if err := call(); err != nil || !made.Load() {
+					t.Errorf("%s, call %d without %s: %v; want it settled", scope, n, name, err)
+				}
+			}
+			repeats(t, s, records(m, 1, 3)...)
+			stand(t, c, 1, records(m, 1, 3)...)
+		}
+	}
+}
+
 // What the server answers for reasons of its own is no record's fault, and leaves nothing in doubt; unless the client has sent the script before.
 func TestAnswersOfAServerThatIsNotReady(t *testing.T) {
 	noRetries := func(o *redis.Options) { o.MaxRetries = -1 }
@@ -224,6 +254,47 @@ func TestTheFunctionIsCalledAgainWhenMarksHaveMoved(t *testing.T) {
 		t.Errorf("%d calls; want 2", calls)
 	}
 	stand(t, c, 1, records(m, 1, 3)...)
+}
+
+// A shard whose order is another now is not sealed over marks of keys that are written meanwhile.
+func TestASealSeesMarksThatAreWrittenMeanwhile(t *testing.T) {
+	m := mark(dedup.PerKey)
+	s, c := newSink(t, m)
+	p, url := newProxy(t, server.Addr)
+	var once sync.Once
+	p.set(func(request string) fate {
+		if strings.Contains(request, writing) {
+			once.Do(func() { apply(t, s, at(m, 2)) })
+		}
+		return fate{}
+	})
+	next := m
+	next.Scope, next.Epoch = dedup.PerShard, 2
+	if _, err := redisdedup.New(dial(t, url), nil).Seal(t.Context(), next); !errors.Is(err, dedup.ErrScope) {
+		t.Errorf("%v; want dedup.ErrScope", err)
+	}
+	apply(t, s, at(m, 3))
+	stand(t, c, 1, records(m, 2, 3)...)
+}
+
+// Of two who seal at once the higher epoch stands.
+func TestASealDoesNotReplaceAHigherOneThatCameMeanwhile(t *testing.T) {
+	m := mark(dedup.PerShard)
+	s, _ := newSink(t, m)
+	p, url := newProxy(t, server.Addr)
+	second, third := m, m
+	second.Epoch, third.Epoch = 2, 3
+	var once sync.Once
+	p.set(func(request string) fate {
+		if strings.Contains(request, writing) {
+			once.Do(func() { seal(t, s, third, 0) })
+		}
+		return fate{}
+	})
+	if _, err := redisdedup.New(dial(t, url), nil).Seal(t.Context(), second); !errors.Is(err, dedup.ErrFenced) {
+		t.Errorf("%v; want dedup.ErrFenced", err)
+	}
+	apply(t, s, at(third, 1))
 }
 
 // The named traces: positions of 56 digits that differ in the last, and keys with what a collation passes over. Advance drops the marks up to its position, and no other.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/runnelhq/runnel/dedup"
-	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/internal/sqldialect"
 )
 
@@ -72,7 +71,13 @@ func (s *Sink) commit(ctx context.Context, c call, f func(tx *sql.Tx, fresh []in
 	if !byUser && !s.inDoubt(err) {
 		return s.blame(err)
 	}
-	kept, unknown := s.settle(ctx, c, err)
+	kept, unknown := s.settle(ctx, err, func(w *work) (kept bool, err error) {
+		if err := c.admitted(ctx, w); err != nil {
+			return false, err
+		}
+		written, _, err := c.mark(ctx, w)
+		return written == 0, err
+	})
 	switch {
 	case unknown != nil:
 		return unknown
@@ -85,31 +90,7 @@ func (s *Sink) commit(ctx context.Context, c call, f func(tx *sql.Tx, fresh []in
 	case byUser:
 		return &dedup.RolledBackError{Err: fmt.Errorf("%w, and rolled back", ErrEnded)}
 	}
-	return err
-}
-
-// settle tells whether a call was kept, by writing its marks once more: that waits for a COMMIT which is in doubt, and changes nothing after one that was done. What it writes is not kept. It tries
-// until ctx ends.
-func (s *Sink) settle(ctx context.Context, c call, why error) (kept bool, unknown error) {
-	for n := 1; ; n++ {
-		err := s.within(ctx, func(w *work) (bool, error) {
-			if err := c.admitted(ctx, w); err != nil {
-				return false, err
-			}
-			written, _, err := c.mark(ctx, w)
-			kept = written == 0
-			return false, err
-		})
-		if err == nil {
-			return kept, nil
-		}
-		if _, refused := errors.AsType[*dedup.RefusedError](err); refused { // whatever happened
-			return false, err
-		}
-		if cause := backoff.Wait(ctx, impatience.Delay(n)); cause != nil {
-			return false, &doubtError{fmt.Errorf("%w: %w; to find out: %w", cause, why, err)}
-		}
-	}
+	return undone(err)
 }
 
 // effectError is what f said.
@@ -138,10 +119,14 @@ func (w *work) attempt(ctx context.Context, c call, f func(tx *sql.Tx, fresh []i
 	switch {
 	case err != nil && byUser:
 		return false, &sqldialect.EndedError{Err: &effectError{err}}
-	case err != nil:
-		return false, &effectError{err}
 	case byUser:
 		return false, ended
+	case errors.Is(ctx.Err(), context.Canceled): // which undoes the transaction, and is nobody's fault
+		return false, errors.Join(err, context.Cause(ctx))
+	case err != nil:
+		return false, &effectError{err}
+	case ctx.Err() != nil: // f took the time that there was
+		return false, &effectError{context.Cause(ctx)}
 	case still != nil && w.judge.Answered(still) && !w.judge.Ails(still) && !w.judge.Transient(still):
 		return false, &effectError{fmt.Errorf("a statement had failed, and the transaction with it: %w", still)}
 	}

@@ -27,7 +27,7 @@
 // [*dedup.RolledBackError]; committed, the effects until then are kept with the marks, and the error wraps [dedup.ErrUnsettled], so that the next call finds them.
 //
 // A record is blamed, with a [*dedup.RolledBackError], for what the function returns and for what the database says of the effects, at COMMIT too, as of a deferred constraint. A database that
-// is away, full, read only or refuses the role is [dedup.ErrUnavailable], also where the function met that.
+// is away, full, read only or refuses the role is [dedup.ErrUnavailable], also where the function met that, and so is a ctx that is cancelled meanwhile. One whose deadline passes while the function is at work is its fault.
 //
 // A function that leaves tx without a statement for longer than [Config].Idle finds the transaction ended by the server. So a worker that is stopped in the middle, or whose host has lost its power or its
 // network, holds up who follows it no longer than that. SQLite has no such limit.
@@ -35,8 +35,7 @@
 // # COMMIT without an answer
 //
 // Where the answer of COMMIT is lost, the same marks are written once more on another connection and rolled back: that waits for a transaction which is still in doubt, and changes nothing after one that was
-// done. It is tried until ctx ends. If another has sealed the shard meanwhile, the answer is [dedup.ErrFenced], whatever happened. Seal and Advance come to the same when they are called again, and answer
-// [dedup.ErrUnsettled].
+// done. It is tried until ctx ends. If another has sealed the shard meanwhile, the answer is [dedup.ErrFenced], whatever happened.
 //
 // # PostgreSQL
 //
@@ -91,8 +90,8 @@
 //
 // In statements, each a round trip to PostgreSQL, beside the two that begin and end a transaction:
 //
-//	Apply      3; 1 more with PerID and a TTL, or where the sink holds dead records of an older generation; 5 for a redrive
-//	Bury       3; as Apply
+//	Apply      2, and 3 with PerID; 1 more with a TTL, or where the sink holds dead records of an older generation; 5 for a redrive
+//	Bury       2; 1 more as with Apply
 //	Advance    3
 //	Seal       3; 5 for a first seal, or one of a newer generation
 //

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,9 +54,16 @@ type engine interface { //nolint:interfacebloat // the wall itself: all that is 
 	//	{entry}                 goes into the first statement that has an answer, as a text
 	//	{share s}, {skip}       have a SELECT lock the rows of s for reading, and its rows but for those that are locked
 	//	{bytes ?1} {number ?1}  is a parameter of that type
+	//	{gate shared}, {gate alone}, {through} begin a statement about the shard ?2 in the scope ?1, and what it reads from, which then waits for its turn
 	//	{rows}                  is a table v of rows that come behind the other parameters, and {any} compares with its only column
+	//	{in} and {ni}           are around a SELECT, whose answers are compared with, and which is executed once
 	query(text string, rows ...column) statement
+	// lookup joins a table as d with what is before it, or with NULL where there is none, by an index on all that the condition names.
+	lookup(table, condition string) string
 	// list executes a statement with rows, and execute one and tells how many rows it changed. Where rows are several statements, so are the answers.
+	//
+	// folds tells that a statement may write and read at once, and that it is worth it: each is a way to a server.
+	folds() bool
 	list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error
 	execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error)
 }
@@ -130,14 +138,20 @@ func (e sqlite) query(text string, rows ...column) statement {
 	for i, c := range rows {
 		values[i] = fmt.Sprintf("?%d AS %s", first+i, c.name)
 	}
-	text = strings.NewReplacer("{entry}", "''", "{share s}", "", "{skip}", "", "{rows}", `(SELECT `+strings.Join(values, ", ")+`) AS v`, "{any}", fmt.Sprintf("= ?%d", first)).Replace(text)
+	text = strings.NewReplacer("{entry}", "''", "{share s}", "", "{gate shared}", "", "{gate alone}", "", "{through}", "", "{skip}", "", "{in}", "IN (", "{ni}", ")", "{rows}", `(SELECT `+strings.Join(values, ", ")+`) AS v`, "{any}", fmt.Sprintf("= ?%d", first)).Replace(text)
 	text = cast.ReplaceAllString(text, "$2") // values have their types here
 	return statement{e.Query(text), rows}
 }
 
+func (sqlite) lookup(table, condition string) string {
+	return ` LEFT JOIN ` + table + ` AS d ON ` + condition
+}
+
+func (sqlite) folds() bool { return false }
+
 func (sqlite) list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error {
 	for _, row := range rows {
-		if err := each(ctx, tx, s.text, append(args[:len(args):len(args)], row...), scan); err != nil {
+		if err := each(ctx, tx, s.text, append(slices.Clip(args), row...), scan); err != nil {
 			return err
 		}
 	}
@@ -146,7 +160,7 @@ func (sqlite) list(ctx context.Context, tx *sql.Tx, s statement, args []any, row
 
 func (sqlite) execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error) {
 	for _, row := range rows {
-		n, err := affected(ctx, tx, s.text, append(args[:len(args):len(args)], row...)...)
+		n, err := affected(ctx, tx, s.text, append(slices.Clip(args), row...)...)
 		if err != nil {
 			return 0, err
 		}
@@ -188,12 +202,23 @@ func (e postgres) query(text string, rows ...column) statement {
 	if len(rows) == 1 {
 		one = fmt.Sprintf(`= ANY (ARRAY(SELECT v.%s FROM %s))`, rows[0].name, table)
 	}
-	text = strings.NewReplacer("{entry}", e.Entry(e.idle), "{share s}", " FOR SHARE OF s", "{skip}", " FOR UPDATE SKIP LOCKED", "{rows}", table, "{any}", one).Replace(text)
+	text = strings.NewReplacer("{entry}", e.Entry(e.idle), "{share s}", " FOR SHARE OF s", "{gate shared}", e.gate("_shared"), "{gate alone}", e.gate(""), "{through}", "gate CROSS JOIN ", "{skip}", " FOR UPDATE SKIP LOCKED", "{in}", "= ANY (ARRAY(", "{ni}", "))", "{rows}", table, "{any}", one).Replace(text)
 	text = cast.ReplaceAllStringFunc(text, func(found string) string {
 		kind, which, _ := strings.Cut(strings.Trim(found, "{}"), " ")
 		return which + map[string]string{"bytes": "::bytea", "number": "::bigint"}[kind]
 	})
 	return statement{e.Query(text), rows}
+}
+
+// lookup leaves no choice: the planner, which may know nothing yet of a table, would read all rows of a shard for each call, or for each of its lanes.
+func (postgres) lookup(table, condition string) string {
+	return ` LEFT JOIN LATERAL (SELECT * FROM ` + table + ` AS d WHERE ` + condition + ` LIMIT 1) AS d ON true`
+}
+
+// gate begins a statement that waits for its turn, by a lock for which there is a queue. Two shards with one number would wait for each other, and do no harm.
+func (postgres) gate(how string) string {
+	return `WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock` + how + `(hashtextextended('runnel marks ' || encode({bytes ?1} || {bytes ?2}, 'hex'), 0)))
+`
 }
 
 // argument is the JSON of rows.
@@ -212,12 +237,14 @@ func (s statement) argument(rows [][]any) (string, error) {
 	return string(text), err
 }
 
+func (postgres) folds() bool { return true }
+
 func (postgres) list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error {
 	text, err := s.argument(rows)
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, s.text, append(args[:len(args):len(args)], text), scan)
+	return each(ctx, tx, s.text, append(slices.Clip(args), text), scan)
 }
 
 func (postgres) execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error) {
@@ -225,7 +252,7 @@ func (postgres) execute(ctx context.Context, tx *sql.Tx, s statement, args []any
 	if err != nil {
 		return 0, err
 	}
-	return affected(ctx, tx, s.text, append(args[:len(args):len(args)], text)...)
+	return affected(ctx, tx, s.text, append(slices.Clip(args), text)...)
 }
 
 // enter has nothing to do: the first statement that has an answer does it.

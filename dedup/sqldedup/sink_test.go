@@ -314,3 +314,61 @@ func TestNamesMayBeAnyBytes(t *testing.T) {
 		t.Errorf("%d effects; want one", n)
 	}
 }
+
+// Who outlasts its deadline is to blame, and who is called off is not.
+func TestTheEndOfTheContextOfAFunction(t *testing.T) {
+	s, db := newSink(t)
+	m := mark(dedup.PerShard, 1)
+	seal(t, s, m)
+	errLate := errors.New("late")
+	for _, says := range []error{nil, errLate, sql.ErrTxDone} {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := s.Apply(ctx, []dedup.Mark{m}, func(tx *sql.Tx, fresh []int) error {
+			must(t, insert(t.Context(), m)(tx, fresh))
+			cancel()
+			return says
+		})
+		if _, back := errors.AsType[*dedup.RolledBackError](err); back || !errors.Is(err, dedup.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("called off, and %v: %v; want ErrUnavailable", says, err)
+		}
+		ctx, cancel = context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errLate)
+		err = s.Apply(ctx, []dedup.Mark{m}, func(tx *sql.Tx, fresh []int) error {
+			must(t, insert(t.Context(), m)(tx, fresh))
+			<-ctx.Done()
+			return says
+		})
+		cancel()
+		if _, back := errors.AsType[*dedup.RolledBackError](err); !back {
+			t.Errorf("out of time, and %v: %v; want a RolledBackError", says, err)
+		}
+	}
+	if n := count(t, db); n != 0 {
+		t.Errorf("%d effects; want none", n)
+	}
+}
+
+// While the answer of a COMMIT is lost another seals. Whatever became of the effects, their owner is told that it is none any more.
+func TestWhoIsSucceededWhileItsCommitIsInDoubtIsFenced(t *testing.T) {
+	for _, scope := range []dedup.Scope{dedup.PerShard, dedup.PerKey} {
+		for _, kept := range []bool{true, false} {
+			tp, db := tapped(t, newFile(t))
+			s := sqldedup.New(db, nil)
+			must(t, s.Setup(t.Context()))
+			execute(t, db, effects)
+			m := mark(scope, 1)
+			seal(t, s, m)
+			lost := once("COMMIT", &lostError{func() {
+				tp.set(nil, nil)
+				seal(t, sqldedup.New(db, nil), next(m))
+			}})
+			if kept {
+				tp.set(nil, lost)
+			} else {
+				tp.set(lost, nil)
+			}
+			if err := s.Apply(t.Context(), []dedup.Mark{m}, insert(t.Context(), m)); !errors.Is(err, dedup.ErrFenced) {
+				t.Errorf("%s, kept %v: %v; want ErrFenced", scope, kept, err)
+			}
+		}
+	}
+}

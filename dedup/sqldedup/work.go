@@ -79,12 +79,44 @@ type doubtError struct{ error }
 
 func (e *doubtError) Unwrap() error { return e.error }
 
-// doubted says of a COMMIT that it is in doubt, where the same call again comes to the same.
-func (s *Sink) doubted(err error) error {
-	if s.inDoubt(err) {
-		return &doubtError{err}
+// settle finds out whether a COMMIT was done, by a look at what it was to write, in a transaction of which nothing is kept. look waits for one that is still in doubt: it locks, or writes the same once more, which
+// changes nothing after one that was done. It is tried until ctx ends, or another has sealed: that is the answer then, whatever happened.
+func (s *Sink) settle(ctx context.Context, why error, look func(w *work) (kept bool, err error)) (kept bool, unknown error) {
+	for n := 1; ; n++ {
+		err := s.within(ctx, func(w *work) (_ bool, err error) {
+			kept, err = look(w)
+			return false, err
+		})
+		if err == nil {
+			return kept, nil
+		}
+		if _, refused := errors.AsType[*dedup.RefusedError](err); refused {
+			return false, err
+		}
+		if cause := backoff.Wait(ctx, impatience.Delay(n)); cause != nil {
+			return false, &doubtError{fmt.Errorf("%w: %w; to find out: %w", cause, why, err)}
+		}
 	}
-	return err
+}
+
+// settled is the error of a write that nobody but the sink has a part in, once it is known.
+func (s *Sink) settled(ctx context.Context, err error, look func(w *work) (kept bool, err error)) error {
+	if !s.inDoubt(err) {
+		return err
+	}
+	kept, unknown := s.settle(ctx, err, look)
+	if unknown != nil || kept {
+		return unknown
+	}
+	return undone(err)
+}
+
+// undone is the error of a COMMIT of which it was found out that it was not done.
+func undone(err error) error {
+	if commit, ok := errors.AsType[*sqldialect.CommitError](err); ok {
+		err = commit.Err
+	}
+	return fmt.Errorf("the transaction was not kept: %w", err)
 }
 
 // fault is the error of a call of the sink, of one kind. It is nil if nothing failed.

@@ -98,9 +98,9 @@ func TestChargerGoesByTheAnswer(t *testing.T) {
 		"forgotten, may it be": {status: http.StatusOK, age: remembers + time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var asked string
+			keys := make(chan string, 2)
 			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				asked = r.Header.Get("Idempotency-Key")
+				keys <- r.Header.Get("Idempotency-Key")
 				if c.status == 0 {
 					panic(http.ErrAbortHandler) // the connection breaks
 				}
@@ -114,6 +114,10 @@ func TestChargerGoesByTheAnswer(t *testing.T) {
 			_, left := err.(*river.JobCancelError) //nolint:errorlint // River looks at what was returned
 			if (err == nil) != c.done || left != !c.done && !c.again {
 				t.Errorf("the answer is %v", err)
+			}
+			asked := ""
+			if len(keys) > 0 {
+				asked = <-keys
 			}
 			if (asked == "charge 7") != c.asked {
 				t.Errorf("the provider was asked with the key %q", asked)

@@ -97,9 +97,7 @@ func (o *Owner) Try(ms []dedup.Mark, fresh []int) {
 	for _, i := range fresh {
 		o.add(ms[i].Position)
 	}
-	if over := len(o.order) - max(remembered, 2*len(fresh)); over > 0 {
-		o.forget(over)
-	}
+	o.bound(max(remembered, 2*len(fresh)))
 }
 
 // seen notes that a mark was found applied, by an earlier owner.
@@ -107,7 +105,12 @@ func (o *Owner) seen(m dedup.Mark) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.add(m.Position)
-	if over := len(o.order) - remembered; over > 0 {
+	o.bound(remembered)
+}
+
+// bound forgets what is over, if it is a fourth of what is kept: each time costs as much as all that is left.
+func (o *Owner) bound(kept int) {
+	if over := len(o.order) - kept; over > kept/4 {
 		o.forget(over)
 	}
 }

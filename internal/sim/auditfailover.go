@@ -47,11 +47,16 @@ func (a *audit) failedOver(kept map[string]sinkState) {
 		a.w.counts.add("fail-over that forgot effects")
 		maps.Copy(s.forgot, forgot)
 		if la.ended || !la.exists {
-			a.passed(la, func(int) bool { return true }) // nobody seals it again
+			a.endedForgotten(la)
 			continue
 		}
 		a.undone(la)
 	}
+}
+
+// endedForgotten excuses what the sink has forgotten of a shard that has ended.
+func (a *audit) endedForgotten(la *leaseAudit) {
+	a.passed(la, "of a shard that has ended", func(int) bool { return true })
 }
 
 // abandoned tells whether the sink has forgotten that it passed a letter's record, and nobody will tell it again, for the shard has ended: somebody must decide about the letter by hand.
@@ -81,7 +86,7 @@ func (a *audit) standing(la *leaseAudit) {
 	if s.fence.Epoch == 0 {
 		return
 	}
-	a.passed(la, func(n int) bool { return s.passes(n, a.lane(la, n)) })
+	a.passed(la, "and passed in the same epoch", func(n int) bool { return s.passes(n, a.lane(la, n)) })
 	m := s.fence
 	for n := s.origin; n < la.done && s.fence.Generation == la.generation; n++ {
 		m.Position = checkpoint.Offset(uint64(n))

@@ -232,7 +232,7 @@ func (a *audit) given(by *process, la *leaseAudit, b leaseRow) {
 // endedLease holds an END to the shard's last record and to the rows of its children.
 func (a *audit) endedLease(by *process, la *leaseAudit) {
 	la.ended = true
-	a.passed(la, func(int) bool { return true }) // nobody seals it again
+	a.endedForgotten(la)
 	if total := a.w.stream.arrived(la.k, a.w.now); la.k.closed == 0 || la.done < total {
 		a.w.fail("end", "%s ends %s at %d of %d records, closed %v", by.name, la.id, la.done, total, la.k.closed != 0)
 	}

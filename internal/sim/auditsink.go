@@ -80,6 +80,8 @@ func (a *audit) refusedBySink(la *leaseAudit, m dedup.Mark, err error) bool {
 	switch {
 	case err == nil:
 		return false
+	case errors.Is(err, dedup.ErrNotSealed) && la.sink.by(m):
+		a.w.counts.add("owner whose sink has forgotten where it stood")
 	case errors.Is(err, dedup.ErrNotSealed):
 		a.w.counts.add("owner of whom the sink has forgotten")
 	case errors.Is(err, dedup.ErrFenced) && m.Epoch == la.sink.fence.Epoch:
@@ -109,7 +111,9 @@ func (a *audit) sealed(j *job, m dedup.Mark, low checkpoint.Position, err error)
 	case m.Epoch == f.Epoch:
 		a.w.counts.add("shard sealed again")
 	}
+	unnoticed := "and passed in the same epoch"
 	if m.Generation > f.Generation || f.Epoch == 0 {
+		unnoticed = "with the seal"
 		s.sinkState = sinkState{origin: a.w.stream.first(la.k, j.l.Origin()), low: m.Position, held: make(map[int]holding), last: make(map[string]int)}
 	}
 	if s.skipped == nil || m.Generation != s.generation {
@@ -120,16 +124,17 @@ func (a *audit) sealed(j *job, m dedup.Mark, low checkpoint.Position, err error)
 		a.w.fail("seal", "%s is told that the sink stands at %q of %s, and it must at %q", j.p.name, low, la.id, s.low)
 	}
 	if m.Generation == la.generation {
-		a.passed(la, func(n int) bool { return s.passes(n, a.lane(la, n)) })
+		a.passed(la, unnoticed, func(n int) bool { return s.passes(n, a.lane(la, n)) })
 	}
 	s.overs = a.overs
 }
 
-// passed excuses the records that a fail-over forgot and that pass all the same: an owner went on that did not notice.
-func (a *audit) passed(la *leaseAudit, passes func(n int) bool) {
+// passed excuses the records that a fail-over forgot and that pass all the same, which the sinks say of themselves: an owner went on above marks of keys that were forgotten and nothing else; the seal was forgotten too, so
+// that what the lease says is taken for true; or the shard had ended, and nobody seals it again.
+func (a *audit) passed(la *leaseAudit, why string, passes func(n int) bool) {
 	for _, n := range slices.Sorted(maps.Keys(la.sink.forgot)) {
 		if passes(n) {
-			a.w.counts.add("effect that was forgotten, and nobody noticed")
+			a.w.counts.add("effect that was forgotten " + why)
 			delete(la.sink.forgot, n)
 			la.sink.excused[n] = true
 			a.becomes(la, n)

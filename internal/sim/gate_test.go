@@ -25,7 +25,7 @@ const tableFile = "../../docs/faults.md"
 
 const intro = `# Faults that are planted, and what catches them
 
-Each clause of the lease protocol, of order and of what becomes of records that fail is broken on purpose, one at a time, and the simulator (` + "`internal/sim`" + `) is run until it notices: this shows that its checks
+Each clause of the lease protocol, of order, of what becomes of records that fail and of effects that stand once is broken on purpose, one at a time, and the simulator (` + "`internal/sim`" + `) is run until it notices: this shows that its checks
 can fail, and that its faults are hard enough. ` + "`make faults`" + ` does so and compares with this table; ` + "`make faults UPDATE=1`" + ` writes it.
 
 | planted | caught by | seeds |

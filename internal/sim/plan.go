@@ -87,11 +87,11 @@ func newPlan(dice *rand.Rand) plan {
 	return p
 }
 
-// sinks throws dice of their own for the sink: worlds without one are what they are without it.
-func (p *plan) sinks(seed uint64) {
+// withSink is the plan with what dice of their own say of a sink: worlds without one are what they would be if there were none.
+func (p plan) withSink(seed uint64) plan {
 	dice := rand.New(rand.NewPCG(seed, 1<<40))
 	if p.sink = dice.IntN(2) == 0; !p.sink {
-		return
+		return p
 	}
 	p.scope = dedup.PerKey
 	if dice.IntN(4) == 0 {
@@ -101,6 +101,7 @@ func (p *plan) sinks(seed uint64) {
 		}
 	}
 	p.forgets, p.reuses = dice.IntN(2) == 0, dice.IntN(3) == 0
+	return p
 }
 
 // quiet is how long the end of a run has no faults.

@@ -69,8 +69,7 @@ var epoch = time.Date(2026, time.March, 29, 0, 59, 0, 0, time.UTC)
 func newWorld(seed uint64, out io.Writer) *world {
 	w := &world{seed: seed, dice: rand.New(rand.NewPCG(seed, 0)), counts: make(Counts)}
 	w.trace = newTrace(w, out)
-	w.plan = newPlan(w.dice)
-	w.plan.sinks(seed)
+	w.plan = newPlan(w.dice).withSink(seed)
 	w.timing = w.plan.timing
 	w.store = newStore(w)
 	w.stream = newStream(w)
