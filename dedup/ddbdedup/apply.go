@@ -155,11 +155,17 @@ func (l *lanes) perKey() bool { return l.ms[0].Scope == dedup.PerKey }
 func (l *lanes) look(ctx context.Context) error {
 	if !l.perKey() {
 		head, err := l.s.head(ctx, l.c, l.ms[0])
-		if err == nil {
-			l.seal = head.seal
-			l.h.owner.Moved(head.seal.Low)
+		if err != nil {
+			return err
 		}
-		return err
+		if l.seal = head.seal; l.seal.Admits(l.ms[0]) != nil {
+			return nil
+		}
+		if l.seal.Low.Before(l.h.owner.Seal().Low) {
+			return forgotten(l.seal, l.ms[0])
+		}
+		l.h.owner.Moved(l.seal.Low)
+		return nil
 	}
 	var keys []item
 	places := make(map[int]bool)

@@ -31,7 +31,7 @@ type Config struct {
 	MustExist bool
 
 	// Stripes is over how many rows the fence of a shard is spread with [dedup.PerKey], a power of two from 1 to [MaxStripes]. Transactions that check one row conflict with each other, so that more stripes let more
-	// keys go on side by side; each is one write more when a shard changes hands. Workers may differ in it. Defaults to 16.
+	// keys go on side by side; each is one write more when a shard changes hands. Workers may differ in it. Defaults to 16, for some 32 keys side by side: see the package's documentation.
 	Stripes int
 
 	// TTL is how long marks of [dedup.PerID] stay, a second or longer: DynamoDB deletes them some time after. It must exceed the time for which the stream holds records, and the longest pause of the consumer.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,7 +151,7 @@ func (sqlite) folds() bool { return false }
 
 func (sqlite) list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error {
 	for _, row := range rows {
-		if err := each(ctx, tx, s.text, append(args[:len(args):len(args)], row...), scan); err != nil {
+		if err := each(ctx, tx, s.text, append(slices.Clip(args), row...), scan); err != nil {
 			return err
 		}
 	}
@@ -159,7 +160,7 @@ func (sqlite) list(ctx context.Context, tx *sql.Tx, s statement, args []any, row
 
 func (sqlite) execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error) {
 	for _, row := range rows {
-		n, err := affected(ctx, tx, s.text, append(args[:len(args):len(args)], row...)...)
+		n, err := affected(ctx, tx, s.text, append(slices.Clip(args), row...)...)
 		if err != nil {
 			return 0, err
 		}
@@ -243,7 +244,7 @@ func (postgres) list(ctx context.Context, tx *sql.Tx, s statement, args []any, r
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, s.text, append(args[:len(args):len(args)], text), scan)
+	return each(ctx, tx, s.text, append(slices.Clip(args), text), scan)
 }
 
 func (postgres) execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error) {
@@ -251,7 +252,7 @@ func (postgres) execute(ctx context.Context, tx *sql.Tx, s statement, args []any
 	if err != nil {
 		return 0, err
 	}
-	return affected(ctx, tx, s.text, append(args[:len(args):len(args)], text)...)
+	return affected(ctx, tx, s.text, append(slices.Clip(args), text)...)
 }
 
 // enter has nothing to do: the first statement that has an answer does it.

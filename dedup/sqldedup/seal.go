@@ -194,14 +194,22 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 	if err != nil {
 		return nil, err
 	}
-	_, moved, err := is.Advanced(m)
-	if err != nil {
+	if err := is.Admits(m); err != nil {
 		return nil, err
 	}
 	o, err := w.book.Of(m, func() (marks.Seal, error) { return is, nil })
-	if err == nil {
-		err = o.Remembers(is, m)
+	if err != nil {
+		return nil, err
 	}
+	if o.Remembers(is, m) != nil { // or another call has moved low since it was read
+		if is.Low, err = w.lockedLow(ctx, at); err != nil {
+			return nil, err
+		}
+		if err := o.Remembers(is, m); err != nil {
+			return nil, err
+		}
+	}
+	_, moved, err := is.Advanced(m)
 	if err != nil {
 		return nil, err
 	}
@@ -210,8 +218,15 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 			return nil, err
 		}
 	}
-	if _, err := affected(ctx, w.tx, w.drop.text, at.scope, at.shard, low, m.Position.Sort()); err != nil {
-		return nil, err
+	_, err = affected(ctx, w.tx, w.drop.text, at.scope, at.shard, low, m.Position.Sort())
+	return o, err
+}
+
+// lockedLow reads low as it is now, when nobody moves it.
+func (w *work) lockedLow(ctx context.Context, at place) (checkpoint.Position, error) {
+	var position string
+	if err := w.tx.QueryRowContext(ctx, w.now.text, at.scope, at.shard, low).Scan(&position); err != nil {
+		return checkpoint.Position{}, err
 	}
-	return o, nil
+	return parse(position)
 }

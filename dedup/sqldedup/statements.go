@@ -12,6 +12,7 @@ type statements struct {
 	hold, look, seal, clear statement // for Seal: the row made and had alone, what hangs on it, what it becomes
 	share, read             statement // the seal, low and lanes: with the seal shared, or as they are
 	pass                    statement // low and lanes rise
+	now                     statement // low, locked
 	claim                   statement // share and pass in one, where that can be: what it reads is as it was before
 	drop                    statement // marks of lanes at low or below
 	bury, void              statement // the dead: noted, and removed if they are of older generations
@@ -41,6 +42,7 @@ func statementsOf(e engine, n names) statements {
 		read:  e.query(strings.Replace(standing, "{through}", "", 1), lane),
 		pass: e.query(`INSERT INTO `+done+` AS d (scope, shard, lane, sort, position, epoch) SELECT {bytes ?1}, {bytes ?2}, v.lane, v.sort, v.position, {number ?3} FROM {rows} WHERE true
   ON CONFLICT (scope, shard, lane) DO UPDATE SET sort = excluded.sort, position = excluded.position, epoch = excluded.epoch WHERE d.sort < excluded.sort`, lane, sort, position),
+		now: e.query(`SELECT position FROM ` + done + shard + ` AND lane = ?3{lock}`),
 		claim: e.query(`{gate shared}, r AS (SELECT v.lane, v.sort, v.position FROM {rows}),
   s AS (SELECT {entry} AS entered, s.epoch, s.generation, s.session FROM {through}`+seals+` AS s WHERE s.scope = ?1 AND s.shard = ?2{share s}),
   p AS (INSERT INTO `+done+` AS d (scope, shard, lane, sort, position, epoch) SELECT {bytes ?1}, {bytes ?2}, r.lane, r.sort, r.position, {number ?3} FROM s CROSS JOIN r
