@@ -88,8 +88,11 @@ func (s *Sink) Validate() error {
 }
 
 // Terms are all scopes, and [Config].TTL.
+// batch is how many records, with an effect each, a transaction has room for whatever their keys and scope: an effect, a mark and a stripe of each.
+const batch = 32
+
 func (s *Sink) Terms() dedup.Terms {
-	return dedup.Terms{Scopes: []dedup.Scope{dedup.PerShard, dedup.PerKey, dedup.PerID}, TTL: s.cfg.TTL}
+	return dedup.Terms{Scopes: []dedup.Scope{dedup.PerShard, dedup.PerKey, dedup.PerID}, Batch: batch, TTL: s.cfg.TTL}
 }
 
 // held is what this process holds of a shard in one epoch: it saves reading. Every write has the conditions that make it right whatever is held.

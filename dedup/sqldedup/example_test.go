@@ -121,7 +121,7 @@ func ExampleSink_Schema() {
 	//   position text NOT NULL,
 	//   epoch    bigint NOT NULL,
 	//   PRIMARY KEY (scope, shard, lane)
-	// ) WITH (fillfactor = 40);
+	// );
 	// CREATE TABLE IF NOT EXISTS "marks"."billing_dead" (
 	//   scope      bytea NOT NULL,
 	//   shard      bytea NOT NULL,
