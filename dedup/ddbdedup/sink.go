@@ -87,10 +87,10 @@ func (s *Sink) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Terms are all scopes, and [Config].TTL.
 // batch is how many records, with an effect each, a transaction has room for whatever their keys and scope: an effect, a mark and a stripe of each.
 const batch = 32
 
+// Terms are all scopes, calls of 32 records, and [Config].TTL.
 func (s *Sink) Terms() dedup.Terms {
 	return dedup.Terms{Scopes: []dedup.Scope{dedup.PerShard, dedup.PerKey, dedup.PerID}, Batch: batch, TTL: s.cfg.TTL}
 }
