@@ -2,6 +2,7 @@ package redisdedup
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/runnelhq/runnel/dedup"
@@ -77,7 +78,7 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 		if err != nil {
 			return err
 		}
-		mem.owner.Try(ms, b.Fresh)
+		tried := mem.owner.Try(ms, b.Fresh)
 		done := texts(b.Done)
 		r := &request{
 			app: m.App, keys: k.all(), expect: st.expecting(k, lanes), write: w, replicas: s.cfg.Replicas,
@@ -95,7 +96,11 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 			}
 			read = true
 		case a.said != "ok":
-			return s.refused(ctx, r, a)
+			err := s.refused(ctx, r, a)
+			if _, rolledBack := errors.AsType[*dedup.RolledBackError](err); rolledBack {
+				mem.owner.Untry(tried)
+			}
+			return err
 		default:
 			mem.learn(b.Low, done)
 			return short
