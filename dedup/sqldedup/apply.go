@@ -90,7 +90,7 @@ func (s *Sink) commit(ctx context.Context, c call, f func(tx *sql.Tx, fresh []in
 	case byUser:
 		return &dedup.RolledBackError{Err: fmt.Errorf("%w, and rolled back", ErrEnded)}
 	}
-	return err
+	return undone(err)
 }
 
 // effectError is what f said.

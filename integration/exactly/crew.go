@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ func (c *crew) command(ctx context.Context, address string, more ...string) *exe
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), c.bank, append(args, more...)...) // it is ended in its own way
 	cmd.Env = c.env
 	if c.place.env != nil {
-		cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], c.place.env(address)...)
+		cmd.Env = append(slices.Clip(cmd.Env), c.place.env(address)...)
 	}
 	return cmd
 }
@@ -133,7 +134,7 @@ func (c *crew) hire(ctx context.Context) (*worker, error) {
 	}
 	cmd := c.command(ctx, address)
 	cmd.Stderr = c.log
-	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], task)
+	cmd.Env = append(slices.Clip(cmd.Env), task)
 	return c.Hire(name, cmd, proxy, c.ended)
 }
 

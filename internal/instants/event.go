@@ -60,8 +60,8 @@ type Event struct {
 // longest is less than what a pipe takes in one piece (PIPE_BUF, 4,096 bytes): all workers may write into one pipe.
 const longest = 2000
 
-// say writes an event in one piece.
-func (e Event) say() {
+// say writes an event to the standard output in one piece.
+func say(e Event) {
 	e.Text = e.Text[:min(len(e.Text), longest)]
 	text, err := json.Marshal(e)
 	if err == nil {
