@@ -58,8 +58,9 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 	for {
 		b, err := marks.Decide(st.Seal, st.marksOf(), mem.owner, ms)
 		if (err != nil || len(b.Fresh) == 0) && !read { // what is remembered is good for trying: who is told something is told what is stored
+			known := st
 			if st, err = s.stored(ctx, m, lanes); err == nil {
-				err = st.admit(m)
+				err = st.follows(known, m)
 			}
 			if err != nil {
 				return err
@@ -91,7 +92,7 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 			s.forget(m)
 			return err
 		case a.said == "rows":
-			if st, err = s.found(ctx, m, mem, lanes, a.rows); err != nil {
+			if st, err = s.found(ctx, m, mem, st, lanes, a.rows); err != nil {
 				return err
 			}
 			read = true
