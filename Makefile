@@ -81,7 +81,7 @@ BENCH ?= kinesis streams memory lanes idle latency pause start leases marks
 COUNT ?= 0
 OUT ?= $(RUNNEL_CACHE)/bench
 .PHONY: bench
-bench: $(if $(filter latency pause start leases fleets marks,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 16 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
+bench: $(if $(filter latency pause start leases fleets marks ddbseals,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 16 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
 	@mkdir -p $(OUT)
 	@go build -o $(RUNNEL_CACHE)/bin/bench ./integration/bench
 	@for part in $(BENCH); do \
