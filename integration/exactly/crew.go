@@ -43,7 +43,7 @@ type arrival struct {
 
 // owner is who sealed a shard last.
 type owner struct {
-	worker string
+	worker string // "": the shard has ended
 	epoch  uint64
 }
 
@@ -81,6 +81,10 @@ func (c *crew) hear(text []byte) error {
 		}
 		if e.Epoch >= c.owners[e.Shard].epoch {
 			c.owners[e.Shard] = owner{e.Worker, e.Epoch}
+		}
+	case instants.End:
+		if e.Epoch >= c.owners[e.Shard].epoch {
+			c.owners[e.Shard] = owner{"", e.Epoch}
 		}
 	case instants.Deliver:
 		c.told.deliveries += e.Records

@@ -40,6 +40,7 @@ const (
 	Seal    Kind = "seal"    // the shard is sealed; Ahead: above the lease's position
 	Deliver Kind = "deliver" // Records are to be applied
 	Apply   Kind = "apply"   // they are, and Fresh of them had not been
+	End     Kind = "end"     // the shard is passed as a whole
 	Refuse  Kind = "refuse"  // a call was not done; Text is the error
 	Reach   Kind = "reach"   // the call waits at Instant
 )

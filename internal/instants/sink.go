@@ -75,6 +75,10 @@ func (w *watched[E]) Advance(ctx context.Context, m dedup.Mark) error {
 		w.refused(e, err)
 		return err
 	}
+	if m.Position.IsEnd() {
+		e.Kind = End
+		w.orders.tell(e)
+	}
 	w.orders.at(Advanced, e)
 	return nil
 }

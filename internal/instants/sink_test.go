@@ -85,7 +85,7 @@ func (s *scene) hear(t *testing.T, want ...Event) {
 	}
 }
 
-// What is delivered, applied and filtered is told.
+// What is delivered, applied and filtered is told, and where a shard ends.
 func TestCallsAreTold(t *testing.T) {
 	s := newScene(t, false)
 	s.seal(t)
@@ -98,6 +98,14 @@ func TestCallsAreTold(t *testing.T) {
 	s.hear(t, Event{Kind: Deliver, Records: 1}, Event{Kind: Apply, Records: 1, Fresh: 1}, Event{Kind: Deliver, Records: 3}, Event{Kind: Apply, Records: 3, Fresh: 2})
 	s.seal(t)
 	s.hear(t, Event{Kind: Seal, Ahead: true})
+	for _, p := range []checkpoint.Position{checkpoint.Offset(4), checkpoint.End()} {
+		m := mark(0)
+		m.Position = p
+		if err := s.Advance(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.hear(t, Event{Kind: End})
 }
 
 func TestRefusalsAreTold(t *testing.T) {
