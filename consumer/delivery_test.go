@@ -117,8 +117,8 @@ func TestADeliveryThatCouldNotKeepItsPromiseIsRefused(t *testing.T) {
 			c.Sink, c.Order.By = shardSink{one}, consumer.PerKey
 		}, "tells no repeats PerKey"},
 		{"two sinks", func(c *consumer.Config) { c.Handler, c.Sink = consumer.Once(one, f), memdedup.New() }, "another than that of the handler"},
-		{"once without a sink", func(c *consumer.Config) { c.Handler = consumer.Once[*memdedup.Tx](nil, f) }, "Handler is nil"},
-		{"once without a function", func(c *consumer.Config) { c.Handler = consumer.Once[*memdedup.Tx](one, nil) }, "Handler is nil"},
+		{"once without a sink", func(c *consumer.Config) { c.Handler = consumer.Once[*memdedup.Tx](nil, f) }, "Handler was made by consumer.Once without"},
+		{"once without a function", func(c *consumer.Config) { c.Handler = consumer.Once[*memdedup.Tx](one, nil) }, "Handler was made by consumer.Once without"},
 		{"at most once with a sink", func(c *consumer.Config) {
 			c.Delivery, c.Failure.Then, c.Sink = consumer.AtMostOnce, consumer.Skip, one
 		}, "Sink is given"},
