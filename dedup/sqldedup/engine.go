@@ -61,6 +61,9 @@ type engine interface { //nolint:interfacebloat // the wall itself: all that is 
 	// lookup joins a table as d with what is before it, or with NULL where there is none, by an index on all that the condition names.
 	lookup(table, condition string) string
 	// list executes a statement with rows, and execute one and tells how many rows it changed. Where rows are several statements, so are the answers.
+	//
+	// folds tells that a statement may write and read at once, and that it is worth it: each is a way to a server.
+	folds() bool
 	list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error
 	execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error)
 }
@@ -143,6 +146,8 @@ func (e sqlite) query(text string, rows ...column) statement {
 func (sqlite) lookup(table, condition string) string {
 	return ` LEFT JOIN ` + table + ` AS d ON ` + condition
 }
+
+func (sqlite) folds() bool { return false }
 
 func (sqlite) list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error {
 	for _, row := range rows {
@@ -231,6 +236,8 @@ func (s statement) argument(rows [][]any) (string, error) {
 	text, err := json.Marshal(all)
 	return string(text), err
 }
+
+func (postgres) folds() bool { return true }
 
 func (postgres) list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error {
 	text, err := s.argument(rows)
