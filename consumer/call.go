@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/runnelhq/runnel/checkpoint"
-	"github.com/runnelhq/runnel/dedup"
 )
 
 // call is a batch of one shard in the hands of a worker, which uses it again.
@@ -195,7 +194,7 @@ func (w *window) settle(c *call, err error) {
 	}
 	if is.why != nil {
 		w.failed(c, is)
-	} else {
+	} else if handled > 0 {
 		w.troubled = 0
 	}
 	if len(w.deferred) > 0 {
@@ -238,14 +237,14 @@ func (w *window) split(n int, err error) outcome {
 	case cfg.Failure.Split == Whole:
 		return outcome{end: n, why: err}
 	case cfg.Delivery == AtMostOnce && is.end > is.first:
-		is.end = n // they were handed out
+		is.first, is.end = is.done, n // they were handed out
 	}
 	return is
 }
 
-// failed says that of a call's records some failed, or none had its turn. It is no attempt if the context ended, or if the sink of the effects is to blame.
+// failed says that of a call's records some failed, or none had its turn. It is no attempt if the context ended.
 func (w *window) failed(c *call, is outcome) {
-	if w.handling.Err() != nil || w.refusal(is.why) {
+	if w.handling.Err() != nil {
 		is.first, is.end = is.done, is.done
 	}
 	for _, o := range c.ordinals[is.done:is.first] {
@@ -254,14 +253,24 @@ func (w *window) failed(c *call, is outcome) {
 	for _, o := range c.ordinals[is.end:] {
 		w.lanes.Return(o)
 	}
-	if is.first == is.end {
+	if is.first < is.end {
+		w.blame(c, c.ordinals[is.first:is.end], is.why)
+	}
+}
+
+// blame says why records failed together. It is no attempt if the sink of the effects is to blame.
+func (w *window) blame(c *call, os []uint64, why error) {
+	if w.refusal(why) {
+		for _, o := range os {
+			w.lanes.Return(o)
+		}
 		return
 	}
-	troubled := errors.Is(is.why, dedup.ErrUnavailable) || errors.Is(is.why, dedup.ErrUnsettled)
-	if troubled {
+	down := w.down(why)
+	if down {
 		w.trouble()
 	}
-	w.fail(c, c.ordinals[is.first:is.end], is.why, w.broken() || troubled)
+	w.fail(c, os, why, w.broken() || down)
 }
 
 // trouble hands out nothing for a while, the longer the more often in a row the sink did not do what a call asked for.

@@ -190,9 +190,10 @@ func (w *window) acknowledged(c *call, d *Deferred) {
 	}
 	w.awaited = slices.DeleteFunc(w.awaited, func(other *Deferred) bool { return other == d })
 	if d.state == acknowledged {
+		w.troubled = 0
 		w.reach(len(d.ordinals), bytes)
 	} else {
-		w.fail(c, d.ordinals, d.why, w.broken())
+		w.blame(c, d.ordinals, d.why)
 	}
 	w.rest()
 }

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -168,6 +169,96 @@ func TestMarksThatExpireBeforeTheirRecordsAreRefusedByRun(t *testing.T) {
 		cfg.Sink, cfg.Order.By = briefSink{memdedup.New()}, consumer.Unordered
 		if err := consumer.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "1h0m0s") || !strings.Contains(err.Error(), "24h0m0s") {
 			t.Errorf("%v; want an error that names both times", err)
+		}
+	})
+}
+
+func TestAtMostOnceRepeatsNothingWhateverTheErrorSays(t *testing.T) {
+	for name, why := range map[string]func(i int) error{
+		"unavailable": func(int) error { return fmt.Errorf("%w: no", dedup.ErrUnavailable) },
+		"rolled back": func(i int) error {
+			return &dedup.RolledBackError{Err: &consumer.PartialError{Done: i, Err: errNo}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				cfg := w.atMostOnce()
+				cfg.Batch.Size = 4
+				cfg.Handler = consumer.HandlerFunc(func(_ context.Context, rs []consumer.Record) error {
+					for _, r := range rs {
+						w.saw(r)
+					}
+					for i, r := range rs {
+						if string(r.Data) == "5" {
+							return why(i)
+						}
+					}
+					return nil
+				})
+				w.put(0, 12)
+				c := w.start(cfg)
+				<-time.After(time.Minute)
+				c.clean()
+				w.noRepeats()
+			})
+		})
+	}
+}
+
+func TestAtMostOnceWaitsForNoBatchToFillWhenItStops(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.atMostOnce()
+		cfg.Batch.Size, cfg.Batch.Wait = 10, time.Hour
+		cfg.Handler = consumer.HandlerFunc(func(_ context.Context, rs []consumer.Record) error {
+			for _, r := range rs {
+				w.saw(r)
+			}
+			return nil
+		})
+		w.put(0, 3)
+		c := w.start(cfg)
+		<-time.After(time.Minute)
+		c.clean()
+		c = w.start(cfg)
+		<-time.After(2 * time.Hour)
+		c.clean()
+		if n := len(w.values()); n != 3 {
+			t.Errorf("%d handled, want 3", n)
+		}
+	})
+}
+
+func TestAtMostOnceLosesNothingToAStopWhileAPositionIsStored(t *testing.T) {
+	for d := range 60 {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			cfg := w.atMostOnce()
+			cfg.Leases = slowStore{w.store}
+			c := w.start(cfg)
+			<-time.After(time.Minute)
+			w.put(0, 10)
+			<-time.After(time.Duration(d) * 5 * time.Millisecond)
+			c.clean()
+			c = w.start(cfg)
+			<-time.After(time.Minute)
+			c.clean()
+			if n := len(w.values()); n != 10 {
+				t.Errorf("stopped after %d ms: %d handled, want 10: %v", d*5, n, w.values())
+			}
+			w.noRepeats()
+		})
+	}
+}
+
+type fatSink struct {
+	*memdedup.Sink
+	_ []int
+}
+
+func TestASinkThatCannotBeComparedIsItself(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.once(fatSink{Sink: memdedup.New()})
+		if _, err := consumer.New(cfg); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -145,7 +145,7 @@ func outcomeOf(n int, err error) outcome {
 		return outcome{end: n, why: fmt.Errorf("consumer: the handler says that %d of %d records are done and one failed, so none counts as done: %w", partial.Done, n, err)}
 	}
 	o := outcome{done: partial.Done, first: partial.Done, end: partial.Done + 1, why: err}
-	if _, rolledBack := errors.AsType[*dedup.RolledBackError](err); rolledBack {
+	if rolled, ok := errors.AsType[*dedup.RolledBackError](err); ok && errors.Is(rolled, partial) {
 		o.done = 0 // what was done before it is undone
 		return o
 	}

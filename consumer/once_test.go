@@ -330,3 +330,30 @@ type keptLetters struct{ deadletter.Store }
 func (keptLetters) Settle(context.Context, deadletter.Claim, string, *deadletter.Failure) error {
 	return errors.New("no connection")
 }
+
+// What is rolled back is the write, which is inside of what the handler says of the record: those before it were written by themselves.
+func TestAWriteOfOneRecordThatIsRolledBackLeavesThoseBeforeItDone(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := memdedup.New()
+		cfg := w.once(sink)
+		cfg.Sink, cfg.Batch.Size = sink, 10
+		handled := map[string]int{}
+		cfg.Handler = consumer.Each(func(ctx context.Context, r consumer.Record) error {
+			handled[string(r.Data)]++
+			return sink.Apply(ctx, []dedup.Mark{r.Mark()}, func(tx *memdedup.Tx, _ []int) error {
+				if string(r.Data) == "3" && r.Attempt < 3 {
+					return errors.New("no")
+				}
+				count(tx, string(r.Data))
+				return nil
+			})
+		})
+		w.put(0, 6)
+		c := w.start(cfg)
+		w.eachOnce(sink, 6)
+		c.clean()
+		if handled["1"] != 1 {
+			t.Errorf("handled %v", handled)
+		}
+	})
+}

@@ -19,16 +19,16 @@ const letterTime = 30 * time.Second
 // Attributes of letters.
 const (
 	recordKey  = "record.key"  // the record's own key, where it is ordered by another
-	recordMark = "record.mark" // "key" or "alone": the sink of the consumer has noted the record among the dead, or will; by what it is ordered
+	recordMark = "record.mark" // "shard", "key", "alone" or "id": the sink of the consumer has noted the record among the dead, or will; by what it tells its repeats
 )
 
 // parcel is what is to be stored together, and the records that are done with it.
 type parcel struct {
-	key      string
 	stray    bool // it has no key
 	open     bool // one of them was given up, and parks the key
 	ordinals []uint64
 	records  []Record
+	keys     []string // theirs: one, but where the shard is handled in its order
 	faults   []failed
 }
 
@@ -41,7 +41,7 @@ func (w *window) post(c *call) {
 	}
 }
 
-// parcels are a call's letters: those of one key together, in their order.
+// parcels are a call's letters: those of one key together, in their order. Where the shard is handled in its order they go together, for the sink passes them in that.
 func (w *window) parcels(c *call) []*parcel {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -49,12 +49,16 @@ func (w *window) parcels(c *call) []*parcel {
 	byKey := make(map[string]*parcel)
 	for _, o := range c.letters {
 		key, stray := w.keyOf(o), w.stray(o)
-		p := byKey[key]
+		lane := key
+		if w.r.cfg().Order.By == PerShard {
+			lane = ""
+		}
+		p := byKey[lane]
 		if p == nil || stray {
-			p = &parcel{key: key, stray: stray}
+			p = &parcel{stray: stray}
 			all = append(all, p)
 			if !stray {
-				byKey[key] = p
+				byKey[lane] = p
 			}
 		}
 		rec, f := *w.slot(o).rec, failed{reason: failure.Reason(deadletter.Followed)}
@@ -65,7 +69,7 @@ func (w *window) parcels(c *call) []*parcel {
 		if f.reason == failure.None { // it failed, and waited to be tried again when its key was parked
 			f.reason = failure.Reason(deadletter.Followed)
 		}
-		p.ordinals, p.records, p.faults = append(p.ordinals, o), append(p.records, rec), append(p.faults, f)
+		p.ordinals, p.records, p.keys, p.faults = append(p.ordinals, o), append(p.records, rec), append(p.keys, key), append(p.faults, f)
 	}
 	return all
 }
@@ -78,7 +82,7 @@ func (w *window) send(p *parcel) error {
 	}
 	ls := make([]deadletter.Letter, len(p.records))
 	for i, rec := range p.records {
-		l, err := w.r.letter(rec, p, p.faults[i])
+		l, err := w.r.letter(rec, p, i)
 		if err != nil {
 			return err
 		}
@@ -107,7 +111,7 @@ func (w *window) bury(ctx context.Context, p *parcel) error {
 	ms := make([]dedup.Mark, len(p.records))
 	for i, rec := range p.records {
 		m := w.stamp
-		m.Key, m.Alone, m.Position = p.key, p.stray, rec.Position
+		m.Key, m.Alone, m.Position = p.keys[i], p.stray, rec.Position
 		ms[i] = m
 	}
 	err := contained("Sink", func() error { return sink.Bury(ctx, ms) })
@@ -142,13 +146,13 @@ func (w *window) posted(c *call, p *parcel, err error) {
 			c.pages = w.done(o, c.pages)
 		}
 		if p.open && w.r.cfg().Failure.Then == ParkKey && !p.stray {
-			note(&w.parked, p.key, struct{}{})
+			note(&w.parked, p.keys[0], struct{}{})
 		}
 		w.givenUp += len(p.ordinals)
 		w.reach(len(p.ordinals), size)
 		c.told = append(c.told, func() { w.r.posted(p) })
 	case errors.Is(err, deadletter.ErrNotParked):
-		delete(w.parked, p.key)
+		delete(w.parked, p.keys[0])
 		for _, o := range p.ordinals {
 			w.lanes.Return(o)
 		}
@@ -174,13 +178,38 @@ func (r *runner) posted(p *parcel) {
 	for i, rec := range p.records {
 		f := p.faults[i]
 		e := GivenUp{
-			Shard: rec.Shard, Position: rec.Position, Key: p.key, Attempts: f.attempts, Reason: deadletter.Reason(f.reason), Then: then, Err: f.err,
+			Shard: rec.Shard, Position: rec.Position, Key: p.keys[i], Attempts: f.attempts, Reason: deadletter.Reason(f.reason), Then: then, Err: f.err,
 		}
 		if then != Skip {
 			e.Letter = r.letterID(rec)
 		}
 		r.c.givenUp(e)
 	}
+}
+
+// told names by what a sink tells the repeats of a record, for letters.
+func told(s dedup.Scope, alone bool) string {
+	switch {
+	case s == dedup.PerShard:
+		return "shard"
+	case s == dedup.PerID:
+		return "id"
+	case alone:
+		return "alone"
+	}
+	return "key"
+}
+
+// toldBy reads what told wrote.
+func toldBy(mark string) (s dedup.Scope, alone bool, err error) {
+	for _, s := range []dedup.Scope{dedup.PerShard, dedup.PerKey, dedup.PerID} {
+		for _, alone := range []bool{false, true} {
+			if told(s, alone) == mark {
+				return s, alone, nil
+			}
+		}
+	}
+	return 0, false, fmt.Errorf("consumer: the attribute %s of the letter is %q, which this version does not know", recordMark, mark)
 }
 
 func (r *runner) scope() deadletter.Scope {
@@ -191,21 +220,18 @@ func (r *runner) letterID(rec Record) string {
 	return deadletter.Letter{Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation}.ID()
 }
 
-// letter is a record as a letter.
-func (r *runner) letter(rec Record, p *parcel, f failed) (deadletter.Letter, error) {
+// letter is record i of a parcel as a letter.
+func (r *runner) letter(rec Record, p *parcel, i int) (deadletter.Letter, error) {
+	key, f := p.keys[i], p.faults[i]
 	l := deadletter.Letter{
-		Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation, Epoch: rec.Epoch, Key: p.key, Arrived: rec.Arrived,
+		Scope: r.scope(), Shard: rec.Shard, Position: rec.Position, Generation: rec.Generation, Epoch: rec.Epoch, Key: key, Arrived: rec.Arrived,
 		Payload: bytes.Clone(rec.Data), Reason: deadletter.Reason(f.reason), Attempts: f.attempts, Errors: deadletter.Chain(f.err), Failed: f.last, First: f.first, Worker: r.cfg().Worker,
 	}
-	if rec.Key != p.key {
+	if rec.Key != key {
 		note(&l.Attributes, recordKey, rec.Key)
 	}
-	switch {
-	case r.cfg().Sink == nil:
-	case p.stray:
-		note(&l.Attributes, recordMark, "alone")
-	default:
-		note(&l.Attributes, recordMark, "key")
+	if r.cfg().Sink != nil {
+		note(&l.Attributes, recordMark, told(r.cfg().Order.scope(), p.stray))
 	}
 	if panicked, ok := errors.AsType[*PanicError](f.err); ok {
 		l.Stack = string(panicked.Stack)

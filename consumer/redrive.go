@@ -53,7 +53,8 @@ func (c *Consumer) redrive(ctx context.Context, l deadletter.Letter) error {
 	if err != nil {
 		return err
 	}
-	switch _, marked := l.Attributes[recordMark]; {
+	mark, marked := l.Attributes[recordMark]
+	switch {
 	case marked && c.cfg.Sink == nil:
 		return errors.New("consumer: Config.Sink is nil, and the sink of the consumer that wrote the letter decides whether its record is applied: redrive it with that")
 	case !marked && c.cfg.Sink != nil:
@@ -64,9 +65,12 @@ func (c *Consumer) redrive(ctx context.Context, l deadletter.Letter) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrTimeout)
 		defer cancel()
 	}
-	w := &window{redriving: true, stamp: dedup.Mark{
-		App: l.App, Scope: c.cfg.Order.scope(), Key: l.Key, Alone: l.Attributes[recordMark] == "alone",
-	}}
+	w := &window{redriving: true, stamp: dedup.Mark{App: l.App, Key: l.Key}}
+	if marked { // as it was noted, whatever the order is now
+		if w.stamp.Scope, w.stamp.Alone, err = toldBy(mark); err != nil {
+			return err
+		}
+	}
 	rec.in = w
 	err = outcomeOf(1, handle(ctx, c.cfg.Handler, []Record{rec})).why
 	w.mu.Lock()

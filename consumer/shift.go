@@ -133,6 +133,7 @@ func (s *shift) end(lost error) (running <-chan struct{}) {
 		<-s.fed
 		if emptying {
 			s.window.halt(true)
+			s.r.c.pool.offer(s.window) // no batch fills any further
 		}
 		<-s.window.quiet
 		s.window.clear()

@@ -141,7 +141,7 @@ func (w *window) refused(err error) bool {
 // refusal is refused with the lock held. Another order of the shard is for somebody to decide, and waits.
 func (w *window) refusal(err error) bool {
 	r, ok := errors.AsType[*dedup.RefusedError](err)
-	if !ok || w.r.cfg().Sink == nil || errors.Is(r, dedup.ErrScope) {
+	if !ok || w.r.cfg().Sink == nil || rolledBack(err) || errors.Is(r, dedup.ErrScope) {
 		return false
 	}
 	if w.unsealed == nil {
@@ -150,6 +150,17 @@ func (w *window) refusal(err error) bool {
 	w.stopped = true
 	signal(w.changed)
 	return true
+}
+
+// down tells whether a failure is that the sink did not do what a call asked for, or that nobody knows. Where nothing is handed out twice it counts as any other.
+func (w *window) down(why error) bool {
+	return w.r.cfg().Delivery != AtMostOnce && !rolledBack(why) && (errors.Is(why, dedup.ErrUnavailable) || errors.Is(why, dedup.ErrUnsettled))
+}
+
+// rolledBack tells whether a failure is that of what was to be done in the sink, whatever that says: it may have called another sink.
+func rolledBack(err error) bool {
+	_, ok := errors.AsType[*dedup.RolledBackError](err)
+	return ok
 }
 
 // unsealedBy is what the sink said when it refused this owner, nil if it did not.

@@ -436,3 +436,165 @@ func TestMarksOfKeysKeepAShardFromBeingHandledWithoutThem(t *testing.T) {
 		}
 	})
 }
+
+// The sink passes them in that order: a letter of another key that is passed before would have those between be lost.
+func TestLettersOfSeveralKeysPassTheirShardInItsOrder(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink, letters := memdedup.New(), memletters.New()
+		cfg := w.once(sink)
+		var given atomic.Int64
+		cfg.Hooks.GivenUp = func(consumer.GivenUp) { given.Add(1) }
+		cfg.Failure = consumer.Failure{MaxAge: time.Minute, Then: consumer.DeadLetter, Letters: letters}
+		w.putUnder("a", "b", "a", "b", "c")
+		<-time.After(time.Hour)
+		c := w.start(cfg)
+		<-time.After(time.Hour)
+		if n := given.Load(); n != 5 {
+			t.Errorf("%d given up, want 5: %v", n, told[consumer.Failed](w))
+		}
+		c.clean()
+		if done, err := c.Redrive(t.Context(), deadletter.Query{}); err != nil || done.Done != 5 {
+			t.Errorf("redriven %+v, %v; want all letters to go", done, err)
+		}
+		w.eachOnce(sink, 5)
+	})
+}
+
+// handingOn keeps its records, and has h handle them beside.
+func handingOn(h consumer.Handler) consumer.Handler {
+	return consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error {
+		d, own := consumer.Defer(rs...), slices.Clone(rs)
+		go func() {
+			if err := h.Handle(context.WithoutCancel(ctx), own); err != nil {
+				_ = d.Fail(err)
+			} else {
+				_ = d.Done()
+			}
+		}()
+		return nil
+	})
+}
+
+func TestARecordThatWasKeptSpendsNoAttemptWhileItsSinkIsDown(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := &downSink{Sink: memdedup.New()}
+		cfg := w.once(sink)
+		var given atomic.Int64
+		cfg.Sink = sink
+		cfg.Hooks.GivenUp = func(consumer.GivenUp) { given.Add(1) }
+		cfg.Failure = consumer.Failure{MaxAttempts: 2, Then: consumer.Skip}
+		cfg.Handler = handingOn(cfg.Handler)
+		w.put(0, 5)
+		c := w.start(cfg)
+		w.until("4 applied", func() bool { return applied(sink.Sink, "4") == 1 })
+		sink.down.Store(true)
+		w.put(5, 10)
+		<-time.After(10 * time.Minute)
+		if n := given.Load(); n != 0 {
+			t.Errorf("%d were given up", n)
+		}
+		sink.down.Store(false)
+		w.eachOnce(sink.Sink, 10)
+		c.clean()
+	})
+}
+
+func TestARecordThatWasKeptAndIsRefusedHasItsShardTakenAgain(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := memdedup.New()
+		cfg := w.once(sink)
+		cfg.Sink = sink
+		var given atomic.Int64
+		cfg.Hooks.GivenUp = func(consumer.GivenUp) { given.Add(1) }
+		cfg.Failure = consumer.Failure{MaxAttempts: 2, Then: consumer.Skip}
+		cfg.Handler = handingOn(cfg.Handler)
+		c := w.start(cfg)
+		w.until("assigned", func() bool { return len(told[consumer.Assigned](w)) == 1 })
+		<-time.After(10 * time.Second)
+		if _, err := sink.Seal(t.Context(), dedup.Mark{App: "app", Stream: streamOf(t, w), Shard: firstShard(t, w), Epoch: 70, Session: "other"}); err != nil {
+			t.Fatal(err)
+		}
+		w.put(0, 3)
+		<-time.After(10 * time.Minute)
+		if n := given.Load(); n != 0 {
+			t.Errorf("%d were given up", n)
+		}
+		w.eachOnce(sink, 3)
+		c.clean()
+	})
+}
+
+func TestALetterIsRedrivenAsItWasWrittenAlsoInAnotherOrder(t *testing.T) {
+	orders := []consumer.OrderBy{consumer.PerShard, consumer.PerKey, consumer.Unordered}
+	for _, from := range orders {
+		for _, to := range orders {
+			t.Run(from.String()+" "+to.String(), func(t *testing.T) {
+				inWorld(t, nil, func(t *testing.T, w *world) {
+					sink, letters := memdedup.New(), memletters.New()
+					cfg := w.once(sink)
+					var mended atomic.Bool
+					cfg.Handler = consumer.Once(sink, func(_ context.Context, tx *memdedup.Tx, fresh []consumer.Record) error {
+						for i, r := range fresh {
+							if string(r.Data) == "3" && !mended.Load() {
+								return &consumer.PartialError{Done: i, Err: consumer.Permanent(errors.New("poison"))}
+							}
+							count(tx, string(r.Data))
+						}
+						return nil
+					})
+					cfg.Order.By = from
+					cfg.Failure = consumer.Failure{Then: consumer.DeadLetter, Letters: letters}
+					w.put(0, 6)
+					c := w.start(cfg)
+					w.until("5 applied, and a letter", func() bool { return applied(sink, "5") == 1 && c.Status().Shards[0].GivenUp == 1 })
+					c.clean()
+					mended.Store(true)
+					cfg.Order.By = to
+					c = w.start(cfg)
+					w.put(6, 8)
+					w.until("7 applied", func() bool { return applied(sink, "7") == 1 })
+					if done, err := c.Redrive(t.Context(), deadletter.Query{}); err != nil || done.Done != 1 {
+						t.Errorf("redriven %+v, %v; want the letter to go", done, err)
+					}
+					c.clean()
+					if n := applied(sink, "3"); n != 1 {
+						t.Errorf("applied %d times", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What the function returns is its own, whatever it wraps.
+func TestARefusalOfAnotherSinkIsAFailureOfItsRecord(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := memdedup.New()
+		cfg := w.once(sink)
+		var fails atomic.Int64
+		fails.Store(2)
+		cfg.Handler = consumer.Once(sink, func(_ context.Context, tx *memdedup.Tx, fresh []consumer.Record) error {
+			if fails.Add(-1) >= 0 {
+				return &dedup.RefusedError{Err: dedup.ErrFenced, Epoch: 1 << 40}
+			}
+			count(tx, "0")
+			return nil
+		})
+		w.put(0, 1)
+		c := w.start(cfg)
+		w.eachOnce(sink, 1)
+		c.clean()
+		if n := len(told[consumer.Assigned](w)); n != 1 {
+			t.Errorf("assigned %d times: %v", n, told[consumer.Assigned](w))
+		}
+	})
+}
+
+func (w *world) putUnder(keys ...string) {
+	w.t.Helper()
+	for i, key := range keys {
+		if _, _, err := w.source.Put(key, []byte(strconv.Itoa(i))); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}

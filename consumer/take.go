@@ -48,7 +48,7 @@ func (w *window) open(now time.Time) bool {
 		return false
 	}
 	b := &w.r.cfg().Batch
-	return b.Wait == 0 || w.lanes.Ready() >= b.Size || w.full || w.starved || w.closed || !now.Before(w.readyAt.Add(b.Wait))
+	return b.Wait == 0 || w.lanes.Ready() >= b.Size || w.full || w.starved || w.closed || w.emptying || !now.Before(w.readyAt.Add(b.Wait))
 }
 
 // plain tells whether every record of the shard is for the handler.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,7 +128,7 @@ func answered(err error) bool {
 	case "ConditionalCheckFailedException", "TransactionCanceledException", "IdempotentParameterMismatchException", "ItemCollectionSizeLimitExceededException":
 		return true
 	}
-	var params *smithy.InvalidParamsError
+	var params smithy.InvalidParamsError
 	var form *smithy.SerializationError
 	return errors.As(err, &params) || errors.As(err, &form) // it was refused by the client itself
 }
@@ -244,7 +245,7 @@ func (s *Sink) get(ctx context.Context, c *call, keys ...item) ([]item, error) {
 			}
 		}
 		left := out.UnprocessedKeys[s.table].Keys
-		wanted = append(left[:len(left):len(left)], rest...)
+		wanted = append(slices.Clip(left), rest...)
 		if len(left) == 0 || len(got) > 0 { // an answer is cut at 16 MB without any throttling
 			n = 0
 			continue

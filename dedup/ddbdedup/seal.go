@@ -226,8 +226,7 @@ func (s *Sink) changed(ctx context.Context, c *call, op string, answer, err erro
 
 // conflict has a write that met a transaction sent again.
 func conflict(err error) error {
-	var met *types.TransactionConflictException
-	if errors.As(err, &met) {
+	if _, ok := errors.AsType[*types.TransactionConflictException](err); ok {
 		return again{err}
 	}
 	return err

@@ -106,3 +106,8 @@ func (w *wire) through(next http.RoundTripper) http.RoundTripper {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// denied refuses who asks.
+func denied(string, []byte, func([]byte) (*http.Response, error)) (*http.Response, error) {
+	return errorAnswer(`{"__type":"com.amazon.coral.service#AccessDeniedException","message":"not authorized"}`)
+}

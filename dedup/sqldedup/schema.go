@@ -73,8 +73,7 @@ func (sqlite) layout(n names) []sqldialect.Table {
 	}
 }
 
-// schema has positions compared as bytes, in whatever language the database sorts. Rows of lanes are written again and again: with room beside them their new versions need no entry in an index, and old ones go
-// when the page is written next, without VACUUM.
+// schema has positions compared as bytes, in whatever language the database sorts.
 func (e postgres) schema(n names) []string {
 	return []string{
 		`CREATE TABLE IF NOT EXISTS ` + e.Where(n.seals) + ` (
@@ -93,7 +92,7 @@ func (e postgres) schema(n names) []string {
   position text NOT NULL,
   epoch    bigint NOT NULL,
   PRIMARY KEY (scope, shard, lane)
-) WITH (fillfactor = 40)`,
+)`,
 		`CREATE TABLE IF NOT EXISTS ` + e.Where(n.dead) + ` (
   scope      bytea NOT NULL,
   shard      bytea NOT NULL,

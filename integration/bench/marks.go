@@ -81,7 +81,9 @@ const (
 	advanceEvery = 10
 	// storedBatch is the size of a batch where storage is looked at.
 	storedBatch = 1000
-	// markKeys are those of all records.
+	// inFlight is how many records there are between checkpoints where storage is looked at.
+	inFlight = advanceEvery * storedBatch
+	// markKeys are those of all records, but for these.
 	markKeys = 1000
 )
 
@@ -335,7 +337,7 @@ func (s markStore) storage(ctx context.Context, r *report, open opener) error {
 	return nil
 }
 
-// store applies records. A checkpoint comes after some batches.
+// store applies records, each of a key of its own. A checkpoint comes after some batches.
 func store(ctx context.Context, db storingDB, side string, records int) (most int64, last extent, err error) {
 	m := marked(side)
 	if hasMarks(side) {
@@ -347,6 +349,9 @@ func store(ctx context.Context, db storingDB, side string, records int) (most in
 		rs, err := ordersFrom(int64(n*storedBatch), storedBatch)
 		if err != nil {
 			return 0, last, err
+		}
+		for i := range rs {
+			rs[i].key = fmt.Sprintf("key-%d", rs[i].n)
 		}
 		if hasMarks(side) {
 			err = db.once(ctx, marksOf(m, rs), nil)
