@@ -77,11 +77,11 @@ demo: engines ## three workers consume a real stream and a table's changes; one 
 	go run ./examples/demo
 
 # BENCH names what to measure, COUNT how many rounds (0: each part's own number), OUT where the results go.
-BENCH ?= kinesis streams memory lanes idle latency pause start leases
+BENCH ?= kinesis streams memory lanes idle latency pause start leases marks
 COUNT ?= 0
 OUT ?= $(RUNNEL_CACHE)/bench
 .PHONY: bench
-bench: $(if $(filter latency pause start leases fleets,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 16 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
+bench: $(if $(filter latency pause start leases fleets marks ddbseals,$(BENCH)),engines) $(benchstat) ## what a record costs, and how fast it is, in about 16 minutes; BENCH=kinesis is one part, COUNT=3 the rounds, OUT=docs/benchmarks the folder
 	@mkdir -p $(OUT)
 	@go build -o $(RUNNEL_CACHE)/bin/bench ./integration/bench
 	@for part in $(BENCH); do \
@@ -104,6 +104,15 @@ chaos: engines ## workers on every store, killed, stopped and cut off in about 6
 .PHONY: chaos-long
 chaos-long: engines ## the same for an hour, with other seeds and once with the default timings
 	@$(chaos) -long 1h -table $(TABLE)
+
+exactly := RUNNEL_STACK=$${RUNNEL_STACK:-engines} go run ./integration/exactly -seed $(or $(SEED),0) $(if $(SINKS),-sinks $(SINKS))
+.PHONY: exactly-once
+exactly-once: engines ## workers of a bank on every sink and both streams, killed and stopped at every bad moment in about 7 minutes, and its books balanced; SEED=7, SINKS=redis, TABLE=file
+	@$(exactly) -table $(TABLE)
+
+.PHONY: exactly-once-long
+exactly-once-long: engines ## the same for an hour, with other seeds
+	@$(exactly) -long 1h -table $(TABLE)
 
 .PHONY: life
 life: engines ## what handing over, stopping, deploying, crashing and starting workers cost, in about 6 minutes, beside the goals

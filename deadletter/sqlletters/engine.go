@@ -18,7 +18,7 @@ const (
 )
 
 // engine is what is a database's own. It has no state.
-type engine interface {
+type engine interface { //nolint:interfacebloat // the wall itself: all that is not SQL in general
 	sqldialect.Judge
 	sqldialect.Maker
 

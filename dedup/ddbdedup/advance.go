@@ -14,6 +14,8 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/dedup"
+	"github.com/runnelhq/runnel/internal/backoff"
+	"github.com/runnelhq/runnel/internal/marks"
 )
 
 // maxStatements is the limit of one BatchExecuteStatement:
@@ -41,7 +43,11 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 	}
 	c = s.call("remove %d marks of keys below low of shard %s", len(rows), m.Shard)
 	c.doubtful() // low has moved
-	if err := s.cover(ctx, c, m, h, rows); err != nil {
+	err = s.cover(ctx, c, m, h, rows)
+	if _, succeeded := errors.AsType[*dedup.RefusedError](err); succeeded {
+		return nil // since low has moved: the rows are the successor's
+	}
+	if err != nil {
 		return err
 	}
 	return s.remove(ctx, c, m, h, rows)
@@ -49,46 +55,56 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 
 // advance moves low of the shard.
 func (s *Sink) advance(ctx context.Context, c *call, m dedup.Mark, h *held) error {
-	if h.owner.Seal().Low.Before(m.Position) {
-		moved, err := s.move(ctx, c, m, headKey(m), m.Position, nil)
-		if moved || err != nil {
+	for n := 1; ; n++ {
+		low := h.owner.Seal().Low
+		if low.Before(m.Position) {
+			moved, err := s.move(ctx, c, m, headKey(m), m.Position, isAt, item{":was": text(low.Sort())}, nil)
+			if moved || err != nil {
+				return err
+			}
+		}
+		head, err := s.head(ctx, c, m)
+		if err != nil {
 			return err
 		}
+		_, moves, err := head.seal.Advanced(m)
+		switch {
+		case err != nil:
+			return err
+		case head.seal.Low.Before(low):
+			return forgotten(head.seal, m)
+		}
+		h.owner.Moved(head.seal.Low)
+		if !moves {
+			return nil
+		}
+		if err := backoff.Wait(ctx, retries.Delay(n)); err != nil {
+			return c.fail(ctx, "UpdateItem", err)
+		}
 	}
-	head, err := s.head(ctx, c, m)
-	if err != nil {
-		return err
-	}
-	next, moves, err := head.seal.Advanced(m)
-	if err != nil {
-		return err
-	}
-	h.owner.Moved(next.Low)
-	if !moves {
-		return nil
-	}
-	moved, err := s.move(ctx, c, m, headKey(m), m.Position, nil)
-	if !moved && err == nil {
-		err = c.fail(ctx, "UpdateItem", errors.New("the seal changes all the time"))
-	}
-	return err
 }
 
-// move moves low of a row of m's owner, unless it is there.
-func (s *Sink) move(ctx context.Context, c *call, m dedup.Mark, key item, low checkpoint.Position, failed func(item) error) (bool, error) {
+// forgotten is the error of an owner whose writes were acknowledged and are not stored.
+func forgotten(s marks.Seal, m dedup.Mark) error {
+	return &dedup.RefusedError{Err: dedup.ErrNotSealed, Shard: m.Shard, Epoch: s.Epoch, Generation: s.Generation, Session: s.Session}
+}
+
+// move moves low of a row of m's owner, on a further condition. What failed it goes to failed, if that is not nil.
+func (s *Sink) move(ctx context.Context, c *call, m dedup.Mark, key item, low checkpoint.Position, condition string, values item, failed func(item) error) (bool, error) {
+	values = owner(fence(m), values)
+	values[":low"], values[":text"] = text(low.Sort()), text(low.String())
 	in := &dynamodb.UpdateItemInput{
 		TableName: &s.table, Key: key,
 		UpdateExpression:                    aws.String(setPosition),
-		ConditionExpression:                 aws.String(isMine + " AND " + isBelow),
-		ExpressionAttributeValues:           owner(fence(m), item{":low": text(low.Sort()), ":text": text(low.String())}),
+		ConditionExpression:                 aws.String(isMine + " AND " + condition),
+		ExpressionAttributeValues:           values,
 		ReturnValuesOnConditionCheckFailure: onFailure,
 	}
 	answer, err := c.write(ctx, "UpdateItem", func(ctx context.Context) error {
 		_, err := s.client.UpdateItem(ctx, in, once)
 		return conflict(err)
 	})
-	var condition *types.ConditionalCheckFailedException
-	if errors.As(answer, &condition) && failed != nil {
+	if condition, ok := errors.AsType[*types.ConditionalCheckFailedException](answer); ok && failed != nil {
 		return false, failed(condition.Item)
 	}
 	return s.changed(ctx, c, "UpdateItem", answer, err)
@@ -105,7 +121,7 @@ func (s *Sink) cover(ctx context.Context, c *call, m dedup.Mark, h *held, rows m
 	all := slices.Collect(maps.Keys(places))
 	low := h.owner.Seal().Low
 	return parallel(len(all), func(i int) error {
-		_, err := s.move(ctx, c, m, stripeKey(m, all[i]), low, func(stored item) error {
+		_, err := s.move(ctx, c, m, stripeKey(m, all[i]), low, isBelow, nil, func(stored item) error {
 			seal, err := decodeSeal(stored)
 			if err != nil {
 				return c.fail(ctx, "UpdateItem", err)

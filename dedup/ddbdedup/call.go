@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,8 +36,12 @@ const (
 	maxKeys = 100
 )
 
-// retries is the wait between two sendings of a write, and between two decisions about it.
-var retries = backoff.Policy{Base: 25 * time.Millisecond, Cap: 2 * time.Second}
+var (
+	// retries is the wait between two sendings of a write that met another or had no answer, and between two decisions about it.
+	retries = backoff.Policy{Base: 10 * time.Millisecond, Cap: 500 * time.Millisecond}
+	// throttled is that of a write for which there is no capacity.
+	throttled = backoff.Policy{Base: 50 * time.Millisecond, Cap: 5 * time.Second}
+)
 
 // call is one call of a sink, or of an Item.
 type call struct {
@@ -75,6 +80,11 @@ type again struct{ error }
 
 func (a again) Unwrap() error { return a.error }
 
+func isAgain(err error) bool {
+	_, ok := errors.AsType[again](err)
+	return ok
+}
+
 // once has the SDK send a write once: it would not say which of its sendings may have been done.
 func once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
 
@@ -88,11 +98,13 @@ func (c *call) write(ctx context.Context, op string, send func(ctx context.Conte
 		attempt, cancel := context.WithTimeout(ctx, attemptLimit)
 		err := send(attempt)
 		cancel()
-		var retry again
+		wait := retries
 		switch kind := awserr.Of(err); {
 		case err == nil:
 			return nil, nil
-		case errors.As(err, &retry), kind == awserr.Throttled:
+		case kind == awserr.Throttled:
+			wait = throttled
+		case isAgain(err):
 		case kind == awserr.Denied, kind == awserr.NotFound:
 			return nil, c.fail(ctx, op, err)
 		case kind == awserr.Invalid, answered(err):
@@ -104,7 +116,7 @@ func (c *call) write(ctx context.Context, op string, send func(ctx context.Conte
 				return nil, c.fail(ctx, op, err)
 			}
 		}
-		if backoff.Wait(ctx, retries.Delay(n)) != nil {
+		if backoff.Wait(ctx, wait.Delay(n)) != nil {
 			return nil, c.fail(ctx, op, err)
 		}
 	}
@@ -116,7 +128,7 @@ func answered(err error) bool {
 	case "ConditionalCheckFailedException", "TransactionCanceledException", "IdempotentParameterMismatchException", "ItemCollectionSizeLimitExceededException":
 		return true
 	}
-	var params *smithy.InvalidParamsError
+	var params smithy.InvalidParamsError
 	var form *smithy.SerializationError
 	return errors.As(err, &params) || errors.As(err, &form) // it was refused by the client itself
 }
@@ -149,7 +161,7 @@ func (s *Sink) transact(ctx context.Context, c *call, actions []types.TransactWr
 			return err
 		}
 		var retry bool
-		outdated, refused, retry = reasons(canceled.CancellationReasons, marks)
+		outdated, retry, refused = reasons(canceled.CancellationReasons, marks)
 		if retry {
 			return again{err}
 		}
@@ -172,7 +184,7 @@ func (s *Sink) transact(ctx context.Context, c *call, actions []types.TransactWr
 
 // reasons tells why a transaction was canceled. A row of marks that is not as expected comes before everything: it may be the reason for the rest. Unless nothing else was in the way nothing is known of the others'
 // conditions, nor of those of the marks.
-func reasons(all []types.CancellationReason, marks int) (outdated bool, refused error, retry bool) {
+func reasons(all []types.CancellationReason, marks int) (outdated, retry bool, refused error) {
 	for i, r := range all {
 		switch code := aws.ToString(r.Code); code {
 		case "None", "":
@@ -191,9 +203,9 @@ func reasons(all []types.CancellationReason, marks int) (outdated bool, refused 
 		}
 	}
 	if outdated {
-		return true, nil, false
+		return true, false, nil
 	}
-	return false, refused, retry
+	return false, retry, refused
 }
 
 // token names the request: sent again it is done once. It follows from the actions, those of the marks and the others, and from the call: what was undone by hand, or is asked for again by another call, must not be taken for
@@ -233,7 +245,7 @@ func (s *Sink) get(ctx context.Context, c *call, keys ...item) ([]item, error) {
 			}
 		}
 		left := out.UnprocessedKeys[s.table].Keys
-		wanted = append(left[:len(left):len(left)], rest...)
+		wanted = append(slices.Clip(left), rest...)
 		if len(left) == 0 || len(got) > 0 { // an answer is cut at 16 MB without any throttling
 			n = 0
 			continue
@@ -243,6 +255,35 @@ func (s *Sink) get(ctx context.Context, c *call, keys ...item) ([]item, error) {
 		}
 	}
 	return found, nil
+}
+
+// snapshot reads items as they are in one instant; what is not there is nil.
+func (s *Sink) snapshot(ctx context.Context, c *call, keys []item) ([]item, error) {
+	const op = "TransactGetItems"
+	in := &dynamodb.TransactGetItemsInput{}
+	for _, key := range keys {
+		in.TransactItems = append(in.TransactItems, types.TransactGetItem{Get: &types.Get{TableName: &s.table, Key: key}})
+	}
+	for n := 1; ; n++ {
+		out, err := s.client.TransactGetItems(ctx, in)
+		if err == nil {
+			found := make([]item, len(out.Responses))
+			for i, r := range out.Responses {
+				found[i] = r.Item
+			}
+			return found, nil
+		}
+		canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
+		if !ok {
+			return nil, c.fail(ctx, op, err)
+		}
+		if _, conflict, _ := reasons(canceled.CancellationReasons, len(keys)); !conflict {
+			return nil, c.fail(ctx, op, err)
+		}
+		if err := backoff.Wait(ctx, retries.Delay(n)); err != nil {
+			return nil, c.fail(ctx, op, err)
+		}
+	}
 }
 
 // query reads the items of a partition consistently, in pages, until each returns false.

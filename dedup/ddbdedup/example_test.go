@@ -60,8 +60,7 @@ func ExampleConditionError() {
 			})
 			return nil
 		})
-		var failed *ddbdedup.ConditionError
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*ddbdedup.ConditionError](err); ok {
 			return fmt.Errorf("account %s has %v: %w", m.Key, failed.Item["balance"], err)
 		}
 		return err

@@ -39,7 +39,7 @@ func (e expression) placeholders() placeholders {
 	}
 }
 
-// clone may be added to.
+// clone may be added to: its maps are its own.
 func (e expression) clone() expression {
 	c := expression{e.condition, make(map[string]string), make(item)}
 	maps.Copy(c.names, e.names)
@@ -55,32 +55,32 @@ func (e expression) and(p placeholders, attribute string) expression {
 }
 
 // beside has a further condition hold.
-func (e *expression) beside(condition string) {
+func (e expression) beside(condition string) expression {
 	if e.condition != "" {
 		condition = "(" + e.condition + ") AND (" + condition + ")"
 	}
 	e.condition = condition
+	return e
 }
 
-// admits holds for items that [itemMark.admit] a record that is not redriven.
-func (e *expression) admits(p placeholders, m itemMark) {
+// admits is e for items that [itemMark.admit] a record that is not redriven.
+func (e expression) admits(p placeholders, m itemMark) expression {
 	field := func(name string) string { return p.name("") + "." + name }
 	e.values[p.value("s")], e.values[p.value("l")] = text(escape(m.Shard)), text(m.Sort)
 	e.values[p.value("e")], e.values[p.value("w")], e.values[p.value("g")] = number(m.Epoch), text(m.Session), number(m.Generation)
-	e.beside(strings.NewReplacer(
+	return e.beside(strings.NewReplacer(
 		"MARK", p.name(""), "SHARD", field(fieldShard), "EPOCH", field(fieldEpoch), "SESSION", field(fieldSession), "GENERATION", field(fieldGeneration), "SORT", field(fieldSort), ":", p.value(""),
 	).Replace("attribute_not_exists(MARK) OR GENERATION < :g OR (GENERATION = :g AND " +
 		"((SHARD = :s AND SORT < :l AND (EPOCH < :e OR (EPOCH = :e AND SESSION = :w))) OR (SHARD <> :s AND EPOCH < :e)))"))
 }
 
-// isExactly holds for items whose mark is m.
-func (e *expression) isExactly(p placeholders, m itemMark) {
+// isExactly is e for items whose mark is m.
+func (e expression) isExactly(p placeholders, m itemMark) expression {
 	if !m.There {
-		e.beside("attribute_not_exists(" + p.name("") + ")")
-		return
+		return e.beside("attribute_not_exists(" + p.name("") + ")")
 	}
 	e.values[p.value("was")] = m.value()
-	e.beside(p.name("") + " = " + p.value("was"))
+	return e.beside(p.name("") + " = " + p.value("was"))
 }
 
 // assign adds an assignment to an update expression: to its SET, or as one.

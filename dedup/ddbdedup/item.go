@@ -99,12 +99,12 @@ func (i Item) apply(ctx context.Context, m dedup.Mark, op, table string, user ex
 	for {
 		e, mark := user.and(p, i.attribute(m)), next
 		if m.Redrive {
-			e.isExactly(p, was)
+			e = e.isExactly(p, was)
 			if was.There && was.Shard == next.Shard {
 				mark.Epoch, mark.Session = max(was.Epoch, next.Epoch), was.Session
 			}
 		} else {
-			e.admits(p, next)
+			e = e.admits(p, next)
 		}
 		answer, err := c.write(ctx, op, func(ctx context.Context) error { return send(ctx, e.clone(), p, mark.value()) })
 		var failed *types.ConditionalCheckFailedException

@@ -153,7 +153,7 @@ func TestTheUsersConditionIsToldFromARepeatAndAFence(t *testing.T) {
 func TestALostAnswerIsSettledByTheItem(t *testing.T) {
 	for _, lost := range []part{request, answer} {
 		i := newItems(t)
-		i.wire.lose(lost)
+		i.wire.lose(lost, nil)
 		if _, err := i.adds(t.Context(), ofItem("s", 1, 1)); err != nil {
 			t.Fatal(err)
 		}

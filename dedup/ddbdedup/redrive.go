@@ -22,65 +22,43 @@ type redrive struct {
 	dead   bool
 }
 
-// look reads what was passed first, and then whether the record rests among the dead: it is put there by the write that passes it, so that one which was passed and is not there has been applied.
+// look reads the seal, the row of the record's lane and the record among the dead in one instant. The row of the lane is in one of few stripes: it depends on how many there were when it was made, a power of two.
 func (r *redrive) look(ctx context.Context) error {
-	found, err := r.s.get(ctx, r.c, headKey(r.m))
+	keys := []item{headKey(r.m), deadKey(r.m)}
+	if r.m.Scope == dedup.PerKey {
+		lane := laneKey(r.m.Lane())
+		places := make(map[int]bool)
+		for n := 1; n <= MaxStripes; n *= 2 {
+			if i := stripe(lane, n); !places[i] {
+				places[i] = true
+				keys = append(keys, laneItemKey(r.m, i, lane))
+			}
+		}
+	}
+	found, err := r.s.snapshot(ctx, r.c, keys)
 	if err != nil {
 		return err
 	}
 	head, err := decodeHead(found[0])
-	if err != nil {
-		return r.c.fail(ctx, "BatchGetItem", err)
-	}
-	r.seal, r.done = head.seal, marks.Done{}
-	if r.m.Scope == dedup.PerKey && head.ever > 0 {
-		if err := r.lane(ctx, head); err != nil {
-			return err
-		}
-	}
-	found, err = r.s.get(ctx, r.c, deadKey(r.m))
-	if err != nil {
-		return err
-	}
-	r.dead = false
-	if found[0] != nil {
-		d := decoder{item: found[0]}
+	r.seal, r.done, r.dead = head.seal, marks.Done{}, false
+	if found[1] != nil && err == nil {
+		d := decoder{item: found[1]}
 		r.dead = d.number(attrGeneration) == r.m.Generation
-		if d.err != nil {
-			return r.c.fail(ctx, "BatchGetItem", d.err)
-		}
+		err = d.err
 	}
-	r.looked = true
-	return nil
-}
-
-// lane reads the row of the record's lane, which is in one of few stripes: it depends on how many there were when it was made, a power of two.
-func (r *redrive) lane(ctx context.Context, h head) error {
-	key := laneKey(r.m.Lane())
-	places := make(map[int]bool)
-	var keys []item
-	for n := 1; n <= h.ever; n *= 2 {
-		if i := stripe(key, n); !places[i] {
-			places[i] = true
-			keys = append(keys, laneItemKey(r.m, i, key))
-		}
-	}
-	found, err := r.s.get(ctx, r.c, keys...)
-	if err != nil {
-		return err
-	}
-	for _, it := range found {
-		if it == nil {
+	for _, it := range found[2:] {
+		if it == nil || err != nil {
 			continue
 		}
-		_, stored, err := decodeRow(it, 0)
-		if err != nil {
-			return r.c.fail(ctx, "BatchGetItem", err)
-		}
-		if stored.generation == r.seal.Generation && r.done.Position.Before(stored.Position) {
+		var stored row
+		if _, stored, err = decodeRow(it, 0); stored.generation == r.seal.Generation && r.done.Position.Before(stored.Position) {
 			r.done = stored.Done
 		}
 	}
+	if err != nil {
+		return r.c.fail(ctx, "TransactGetItems", err)
+	}
+	r.looked = true
 	return nil
 }
 

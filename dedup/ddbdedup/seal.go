@@ -11,6 +11,7 @@ import (
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/dedup"
+	"github.com/runnelhq/runnel/internal/awserr"
 	"github.com/runnelhq/runnel/internal/backoff"
 	"github.com/runnelhq/runnel/internal/marks"
 )
@@ -34,27 +35,29 @@ func owner(s marks.Seal, others item) item {
 	return values
 }
 
-// Seal is that of [dedup.Sink]. It writes the row of the shard first, from when on nothing else is sealed or advanced by earlier owners, and then all stripes there ever were, each by itself; what is above low it reads from a stripe's
-// partition when that has its fence, and nothing is added by others. It returns when all have: until then an earlier owner may still apply records by a stripe that has not, all of which are seen.
-// A Seal that ended half-way is repeated, or redone by a higher epoch: both write all stripes.
+// sealsAtOnce is how often a seal is tried in one transaction.
+const sealsAtOnce = 5
+
+// Seal is that of [dedup.Sink]. It writes the row of the shard and all stripes that there ever were in one transaction, and reads what is above low when that is done: nothing is added to it by others then. Where writes of an earlier owner conflict with that
+// transaction again and again it writes the row of the shard first and then each stripe by itself, as the package's documentation says.
 func (s *Sink) Seal(ctx context.Context, m dedup.Mark) (checkpoint.Position, error) {
 	if err := unavailable(ctx); err != nil || m.Scope == dedup.PerID {
 		return m.Position, err
 	}
 	c := s.call("seal shard %s in epoch %d", m.Shard, m.Epoch)
 	for n := 1; ; n++ {
-		low, sealed, err := s.seal(ctx, c, m)
+		low, sealed, err := s.seal(ctx, c, m, n <= sealsAtOnce)
 		if sealed || err != nil {
 			return low, err
 		}
 		if err := backoff.Wait(ctx, retries.Delay(n)); err != nil {
-			return checkpoint.Position{}, c.fail(ctx, "PutItem", err)
+			return checkpoint.Position{}, c.fail(ctx, "TransactWriteItems", err)
 		}
 	}
 }
 
-// seal tries once: it is not sealed where somebody else wrote the row meanwhile.
-func (s *Sink) seal(ctx context.Context, c *call, m dedup.Mark) (low checkpoint.Position, sealed bool, err error) {
+// seal tries once: it is not sealed where somebody else wrote a row meanwhile.
+func (s *Sink) seal(ctx context.Context, c *call, m dedup.Mark, atOnce bool) (low checkpoint.Position, sealed bool, err error) {
 	was, err := s.head(ctx, c, m)
 	if err != nil {
 		return low, false, err
@@ -82,10 +85,10 @@ func (s *Sink) seal(ctx context.Context, c *call, m dedup.Mark) (low checkpoint.
 		next.stripes = s.cfg.Stripes
 	}
 	next.ever = max(was.ever, next.stripes)
-	if sealed, err := s.putHead(ctx, c, m, was, next); !sealed || err != nil {
+	if sealed, err := s.fence(ctx, c, m, was, next, atOnce); !sealed || err != nil {
 		return low, false, err
 	}
-	done, err := s.fence(ctx, c, m, next)
+	done, err := s.lanes(ctx, c, m, next.ever)
 	if err != nil {
 		return low, false, err
 	}
@@ -107,6 +110,17 @@ func (s *Sink) seal(ctx context.Context, c *call, m dedup.Mark) (low checkpoint.
 		_ = s.remove(ctx, s.call("%s", c.what), m, h, h.below(checkpoint.Position{}, m.Generation))
 	}
 	return next.seal.Low, true, nil
+}
+
+// fence writes the rows of a seal.
+func (s *Sink) fence(ctx context.Context, c *call, m dedup.Mark, was, next head, atOnce bool) (sealed bool, err error) {
+	if next != was && next.ever > 0 && atOnce {
+		return s.putAll(ctx, c, m, was, next)
+	}
+	if sealed, err := s.putHead(ctx, c, m, was, next); !sealed || err != nil {
+		return false, err
+	}
+	return true, parallel(next.ever, func(i int) error { return s.putStripe(ctx, c, m, i, next.seal) })
 }
 
 // living tells whether marks of keys stand above low.
@@ -132,20 +146,67 @@ func (s *Sink) head(ctx context.Context, c *call, m dedup.Mark) (head, error) {
 	return h, nil
 }
 
-// putHead writes the row of a shard if it is as it was.
+// putAll writes the row of a shard and its stripes at once, if they are as they were, and nothing conflicts.
+func (s *Sink) putAll(ctx context.Context, c *call, m dedup.Mark, was, next head) (done bool, err error) {
+	const op = "TransactWriteItems"
+	actions := []types.TransactWriteItem{{Put: s.headPut(m, was, next)}}
+	for i := range next.ever {
+		actions = append(actions, types.TransactWriteItem{Put: s.stripePut(m, i, next.seal)})
+	}
+	token, err := c.token(actions)
+	if err != nil {
+		return false, c.fail(ctx, op, err)
+	}
+	answer, err := c.write(ctx, op, func(ctx context.Context) error {
+		_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: actions, ClientRequestToken: &token}, once)
+		return err
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case answer == nil:
+		return true, nil
+	case awserr.Code(answer) == "TransactionCanceledException":
+		return false, nil
+	}
+	return false, c.fail(ctx, op, answer)
+}
+
+// headPut writes the row of a shard if it is as it was.
+func (s *Sink) headPut(m dedup.Mark, was, next head) *types.Put {
+	put := &types.Put{TableName: &s.table, Item: next.item(m), ConditionExpression: aws.String(isNew)}
+	if !was.seal.None() {
+		put.ConditionExpression = aws.String(isMine + " AND " + isAt)
+		put.ExpressionAttributeValues = owner(was.seal, item{":was": text(was.seal.Low.Sort())})
+	}
+	return put
+}
+
+// stripePut writes a stripe if it is not of this owner, or a later one.
+func (s *Sink) stripePut(m dedup.Mark, i int, seal marks.Seal) *types.Put {
+	return &types.Put{
+		TableName: &s.table, Item: sealItem(stripeKey(m, i), seal),
+		ConditionExpression: aws.String(isNew + " OR " + isLower), ExpressionAttributeValues: owner(seal, nil),
+	}
+}
+
+// put does what an action does, by itself.
+func (s *Sink) put(ctx context.Context, c *call, a *types.Put) (answer, err error) {
+	return c.write(ctx, "PutItem", func(ctx context.Context) error {
+		_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+			TableName: a.TableName, Item: a.Item, ConditionExpression: a.ConditionExpression, ExpressionAttributeValues: a.ExpressionAttributeValues,
+			ReturnValuesOnConditionCheckFailure: onFailure,
+		}, once)
+		return conflict(err)
+	})
+}
+
+// putHead writes the row of a shard, unless it changes nothing.
 func (s *Sink) putHead(ctx context.Context, c *call, m dedup.Mark, was, next head) (done bool, err error) {
 	if next == was {
 		return true, nil
 	}
-	in := &dynamodb.PutItemInput{TableName: &s.table, Item: next.item(m), ConditionExpression: aws.String(isNew)}
-	if !was.seal.None() {
-		in.ConditionExpression = aws.String(isMine + " AND " + isAt)
-		in.ExpressionAttributeValues = owner(was.seal, item{":was": text(was.seal.Low.Sort())})
-	}
-	answer, err := c.write(ctx, "PutItem", func(ctx context.Context) error {
-		_, err := s.client.PutItem(ctx, in, once)
-		return conflict(err)
-	})
+	answer, err := s.put(ctx, c, s.headPut(m, was, next))
 	return s.changed(ctx, c, "PutItem", answer, err)
 }
 
@@ -165,33 +226,17 @@ func (s *Sink) changed(ctx context.Context, c *call, op string, answer, err erro
 
 // conflict has a write that met a transaction sent again.
 func conflict(err error) error {
-	var met *types.TransactionConflictException
-	if errors.As(err, &met) {
+	if _, ok := errors.AsType[*types.TransactionConflictException](err); ok {
 		return again{err}
 	}
 	return err
 }
 
-// fence writes all stripes, and reads what is above low from the partition of each that has its fence.
-func (s *Sink) fence(ctx context.Context, c *call, m dedup.Mark, h head) (map[string]row, error) {
-	if err := parallel(h.ever, func(i int) error { return s.putStripe(ctx, c, m, i, h.seal) }); err != nil {
-		return nil, err
-	}
-	return s.lanes(ctx, c, m, h.ever)
-}
-
+// putStripe writes a stripe, unless it is this owner's already: what was written to it since stays.
 func (s *Sink) putStripe(ctx context.Context, c *call, m dedup.Mark, i int, seal marks.Seal) error {
-	in := &dynamodb.PutItemInput{
-		TableName: &s.table, Item: sealItem(stripeKey(m, i), seal),
-		ConditionExpression: aws.String(isNew + " OR " + isLower), ExpressionAttributeValues: owner(seal, nil),
-		ReturnValuesOnConditionCheckFailure: onFailure,
-	}
-	answer, err := c.write(ctx, "PutItem", func(ctx context.Context) error {
-		_, err := s.client.PutItem(ctx, in, once)
-		return conflict(err)
-	})
-	var failed *types.ConditionalCheckFailedException
-	if !errors.As(answer, &failed) {
+	answer, err := s.put(ctx, c, s.stripePut(m, i, seal))
+	failed, ok := errors.AsType[*types.ConditionalCheckFailedException](answer)
+	if !ok {
 		_, err := s.changed(ctx, c, "PutItem", answer, err)
 		return err
 	}
@@ -199,7 +244,7 @@ func (s *Sink) putStripe(ctx context.Context, c *call, m dedup.Mark, i int, seal
 	if err != nil {
 		return c.fail(ctx, "PutItem", err)
 	}
-	return stored.Admits(m) // nil: it was sealed before, and what was written since stays
+	return stored.Admits(m)
 }
 
 // lanes reads the rows of a shard's lanes.

@@ -31,7 +31,7 @@ type Config struct {
 	MustExist bool
 
 	// Stripes is over how many rows the fence of a shard is spread with [dedup.PerKey], a power of two from 1 to [MaxStripes]. Transactions that check one row conflict with each other, so that more stripes let more
-	// keys go on side by side; each is one write more when a shard changes hands. Workers may differ in it. Defaults to 16.
+	// keys go on side by side; each is one write more when a shard changes hands. Workers may differ in it. Defaults to 16, for some 32 keys side by side: see the package's documentation.
 	Stripes int
 
 	// TTL is how long marks of [dedup.PerID] stay, a second or longer: DynamoDB deletes them some time after. It must exceed the time for which the stream holds records, and the longest pause of the consumer.
@@ -87,9 +87,12 @@ func (s *Sink) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Terms are all scopes, and [Config].TTL.
+// batch is how many records, with an effect each, a transaction has room for whatever their keys and scope: an effect, a mark and a stripe of each.
+const batch = 32
+
+// Terms are all scopes, calls of 32 records, and [Config].TTL.
 func (s *Sink) Terms() dedup.Terms {
-	return dedup.Terms{Scopes: []dedup.Scope{dedup.PerShard, dedup.PerKey, dedup.PerID}, TTL: s.cfg.TTL}
+	return dedup.Terms{Scopes: []dedup.Scope{dedup.PerShard, dedup.PerKey, dedup.PerID}, Batch: batch, TTL: s.cfg.TTL}
 }
 
 // held is what this process holds of a shard in one epoch: it saves reading. Every write has the conditions that make it right whatever is held.

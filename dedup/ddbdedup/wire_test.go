@@ -23,21 +23,21 @@ const (
 	answer
 )
 
-// wire is between sinks and their database. It counts requests, and loses some.
+// wire is between sinks and their database. It loses some requests and answers.
 type wire struct {
 	mu    sync.Mutex
 	down  bool
 	loses part
-	sent  map[string]int // by operation
+	then  func()
 	// each, if it is there, is called in the place of sending each write, and sends it, or not.
 	each func(op string, body []byte, send func([]byte) (*http.Response, error)) (*http.Response, error)
 }
 
-// lose has the next write, or the answer to it, be lost.
-func (w *wire) lose(p part) {
+// lose has the next write, or the answer to it, be lost; before its sender learns of that, then is called if it is not nil.
+func (w *wire) lose(p part, then func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.loses = p
+	w.loses, w.then = p, then
 }
 
 // cut has no request be sent.
@@ -54,13 +54,6 @@ func (w *wire) on(f func(op string, body []byte, send func([]byte) (*http.Respon
 	w.each = f
 }
 
-// count is how many requests of an operation were sent.
-func (w *wire) count(op string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.sent[op]
-}
-
 var (
 	errDown = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	errLost = fmt.Errorf("the connection has ended: %w", io.ErrUnexpectedEOF)
@@ -75,13 +68,9 @@ func (w *wire) through(next http.RoundTripper) http.RoundTripper {
 		}
 		write := op == "TransactWriteItems" || op == "PutItem" || op == "UpdateItem" || op == "BatchExecuteStatement"
 		w.mu.Lock()
-		if w.sent == nil {
-			w.sent = make(map[string]int)
-		}
-		w.sent[op]++
-		down, loses, each := w.down, nothing, w.each
+		down, loses, each, then := w.down, nothing, w.each, w.then
 		if write && !down {
-			loses, w.loses = w.loses, nothing
+			loses, w.loses, w.then = w.loses, nothing, nil
 		}
 		w.mu.Unlock()
 		send := func(body []byte) (*http.Response, error) {
@@ -92,15 +81,21 @@ func (w *wire) through(next http.RoundTripper) http.RoundTripper {
 		switch {
 		case down:
 			return nil, errDown
-		case loses == request:
-			return nil, errLost
-		case loses == answer:
-			resp, err := send(body)
-			if err != nil {
-				return nil, err
+		case loses != nothing:
+			if loses == answer {
+				resp, err := send(body)
+				if err != nil {
+					return nil, err
+				}
+				_, err = io.Copy(io.Discard, resp.Body)
+				if err = errors.Join(err, resp.Body.Close()); err != nil {
+					return nil, err
+				}
 			}
-			_, err = io.Copy(io.Discard, resp.Body)
-			return nil, errors.Join(errLost, err, resp.Body.Close())
+			if then != nil {
+				then()
+			}
+			return nil, errLost
 		case write && each != nil:
 			return each(op, body, send)
 		}
@@ -111,3 +106,8 @@ func (w *wire) through(next http.RoundTripper) http.RoundTripper {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// denied refuses who asks.
+func denied(string, []byte, func([]byte) (*http.Response, error)) (*http.Response, error) {
+	return errorAnswer(`{"__type":"com.amazon.coral.service#AccessDeniedException","message":"not authorized"}`)
+}

@@ -47,7 +47,7 @@
 //
 // # Costs
 //
-// In round trips. A script keeps the server from all others while it runs: see the package's benchmark.
+// In round trips. A script keeps the server from all others while it runs.
 //
 //	Apply, Bury             1; with PerID 2. After a Seal 2 more, and 1 for each 1,000 marks of keys that its owner finds
 //	Apply of repeats alone  1, and 1 more with Replicas

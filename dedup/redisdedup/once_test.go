@@ -256,6 +256,47 @@ func TestTheFunctionIsCalledAgainWhenMarksHaveMoved(t *testing.T) {
 	stand(t, c, 1, records(m, 1, 3)...)
 }
 
+// A shard whose order is another now is not sealed over marks of keys that are written meanwhile.
+func TestASealSeesMarksThatAreWrittenMeanwhile(t *testing.T) {
+	m := mark(dedup.PerKey)
+	s, c := newSink(t, m)
+	p, url := newProxy(t, server.Addr)
+	var once sync.Once
+	p.set(func(request string) fate {
+		if strings.Contains(request, writing) {
+			once.Do(func() { apply(t, s, at(m, 2)) })
+		}
+		return fate{}
+	})
+	next := m
+	next.Scope, next.Epoch = dedup.PerShard, 2
+	if _, err := redisdedup.New(dial(t, url), nil).Seal(t.Context(), next); !errors.Is(err, dedup.ErrScope) {
+		t.Errorf("%v; want dedup.ErrScope", err)
+	}
+	apply(t, s, at(m, 3))
+	stand(t, c, 1, records(m, 2, 3)...)
+}
+
+// Of two who seal at once the higher epoch stands.
+func TestASealDoesNotReplaceAHigherOneThatCameMeanwhile(t *testing.T) {
+	m := mark(dedup.PerShard)
+	s, _ := newSink(t, m)
+	p, url := newProxy(t, server.Addr)
+	second, third := m, m
+	second.Epoch, third.Epoch = 2, 3
+	var once sync.Once
+	p.set(func(request string) fate {
+		if strings.Contains(request, writing) {
+			once.Do(func() { seal(t, s, third, 0) })
+		}
+		return fate{}
+	})
+	if _, err := redisdedup.New(dial(t, url), nil).Seal(t.Context(), second); !errors.Is(err, dedup.ErrFenced) {
+		t.Errorf("%v; want dedup.ErrFenced", err)
+	}
+	apply(t, s, at(third, 1))
+}
+
 // The named traces: positions of 56 digits that differ in the last, and keys with what a collation passes over. Advance drops the marks up to its position, and no other.
 func TestTraceAdvanceDropsExactlyWhatIsBelow(t *testing.T) {
 	m := mark(dedup.PerKey)

@@ -52,10 +52,18 @@ func counting(ms []dedup.Mark) func(w *redisdedup.Write, fresh []int) error {
 	}
 }
 
+// apply wants records to be applied, by one call of the function.
 func apply(t *testing.T, s *redisdedup.Sink, ms ...dedup.Mark) {
 	t.Helper()
-	if err := s.Apply(t.Context(), ms, counting(ms)); err != nil {
+	calls := 0
+	if err := s.Apply(t.Context(), ms, func(w *redisdedup.Write, fresh []int) error {
+		calls++
+		return counting(ms)(w, fresh)
+	}); err != nil {
 		t.Fatal(err)
+	}
+	if calls != 1 {
+		t.Fatalf("the function is called %d times; want once", calls)
 	}
 }
 

@@ -90,8 +90,8 @@
 //
 // In statements, each a round trip to PostgreSQL, beside the two that begin and end a transaction:
 //
-//	Apply      3; 1 more with PerID and a TTL, or where the sink holds dead records of an older generation; 5 for a redrive
-//	Bury       3; as Apply
+//	Apply      2, and 3 with PerID; 1 more with a TTL, or where the sink holds dead records of an older generation; 5 for a redrive
+//	Bury       2; 1 more as with Apply
 //	Advance    3
 //	Seal       3; 5 for a first seal, or one of a newer generation
 //

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,9 @@ type engine interface { //nolint:interfacebloat // the wall itself: all that is 
 	// lookup joins a table as d with what is before it, or with NULL where there is none, by an index on all that the condition names.
 	lookup(table, condition string) string
 	// list executes a statement with rows, and execute one and tells how many rows it changed. Where rows are several statements, so are the answers.
+	//
+	// folds tells that a statement may write and read at once, and that it is worth it: each is a way to a server.
+	folds() bool
 	list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error
 	execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error)
 }
@@ -143,9 +147,11 @@ func (sqlite) lookup(table, condition string) string {
 	return ` LEFT JOIN ` + table + ` AS d ON ` + condition
 }
 
+func (sqlite) folds() bool { return false }
+
 func (sqlite) list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error {
 	for _, row := range rows {
-		if err := each(ctx, tx, s.text, append(args[:len(args):len(args)], row...), scan); err != nil {
+		if err := each(ctx, tx, s.text, append(slices.Clip(args), row...), scan); err != nil {
 			return err
 		}
 	}
@@ -154,7 +160,7 @@ func (sqlite) list(ctx context.Context, tx *sql.Tx, s statement, args []any, row
 
 func (sqlite) execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error) {
 	for _, row := range rows {
-		n, err := affected(ctx, tx, s.text, append(args[:len(args):len(args)], row...)...)
+		n, err := affected(ctx, tx, s.text, append(slices.Clip(args), row...)...)
 		if err != nil {
 			return 0, err
 		}
@@ -231,12 +237,14 @@ func (s statement) argument(rows [][]any) (string, error) {
 	return string(text), err
 }
 
+func (postgres) folds() bool { return true }
+
 func (postgres) list(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any, scan func(*sql.Rows) error) error {
 	text, err := s.argument(rows)
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, s.text, append(args[:len(args):len(args)], text), scan)
+	return each(ctx, tx, s.text, append(slices.Clip(args), text), scan)
 }
 
 func (postgres) execute(ctx context.Context, tx *sql.Tx, s statement, args []any, rows [][]any) (changed int64, err error) {
@@ -244,7 +252,7 @@ func (postgres) execute(ctx context.Context, tx *sql.Tx, s statement, args []any
 	if err != nil {
 		return 0, err
 	}
-	return affected(ctx, tx, s.text, append(args[:len(args):len(args)], text)...)
+	return affected(ctx, tx, s.text, append(slices.Clip(args), text)...)
 }
 
 // enter has nothing to do: the first statement that has an answer does it.

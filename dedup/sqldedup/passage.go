@@ -19,21 +19,14 @@ type passage struct {
 
 	owner *marks.Owner
 	batch marks.Batch
+	tried []checkpoint.Position
+
+	claimed bool // lanes have risen already, in what decide has read
+	risen   int64
 }
 
 func (p *passage) decide(ctx context.Context, w *work) (fresh []int, err error) {
-	kept := make(map[string]string) // the names of lanes as they are stored
-	for _, m := range p.ms {
-		if m.Scope == dedup.PerKey {
-			l := m.Lane()
-			kept[l] = string(sqldialect.Bounded(l))
-		}
-	}
-	names := make([][]byte, 0, len(kept))
-	for _, name := range kept {
-		names = append(names, []byte(name))
-	}
-	is, there, err := w.standing(ctx, w.share, placeOf(p.ms[0]), names)
+	is, kept, there, err := p.stands(ctx, w)
 	if err != nil {
 		return nil, err
 	}
@@ -52,16 +45,42 @@ func (p *passage) decide(ctx context.Context, w *work) (fresh []int, err error) 
 	if p.batch, err = marks.Decide(is, done, p.owner, p.ms); err != nil {
 		return nil, err
 	}
-	p.owner.Try(p.ms, p.batch.Fresh)
+	p.tried = append(p.tried, p.owner.Try(p.ms, p.batch.Fresh)...)
 	return p.batch.Fresh, nil
+}
+
+// stands reads the seal and the lanes of the marks, by their names as they are stored. Where a statement can do both it has them rise to the last marks that they have: these are what decide will find, for of a
+// lane some are fresh if the last is.
+func (p *passage) stands(ctx context.Context, w *work) (is marks.Seal, kept map[string]string, there map[string]marks.Done, err error) {
+	kept = make(map[string]string)
+	last := make(map[string]checkpoint.Position)
+	for _, m := range p.ms {
+		l := string(low)
+		if m.Scope == dedup.PerKey {
+			l = m.Lane()
+			kept[l] = string(sqldialect.Bounded(l))
+		}
+		if q, ok := last[l]; !ok || q.Before(m.Position) {
+			last[l] = m.Position
+		}
+	}
+	at := placeOf(p.ms[0])
+	if p.claimed = w.engine.folds(); p.claimed {
+		is, there, p.risen, err = w.claim(ctx, at, p.ms[0], p.rows(last))
+		return is, kept, there, err
+	}
+	names := make([][]byte, 0, len(kept))
+	for _, name := range kept {
+		names = append(names, []byte(name))
+	}
+	is, there, err = w.standing(ctx, w.share, at, names)
+	return is, kept, there, err
 }
 
 func (p *passage) mark(ctx context.Context, w *work) (written, of int64, err error) {
 	first := p.ms[0]
 	at := placeOf(first)
-	lanes := p.lanes()
-	of = int64(len(lanes))
-	if written, err = w.rise(ctx, at, first.Epoch, lanes); err != nil || written != of {
+	if written, of, err = p.rise(ctx, w, at); err != nil || written != of {
 		return written, of, err
 	}
 	if p.owner.Voids() {
@@ -73,13 +92,31 @@ func (p *passage) mark(ctx context.Context, w *work) (written, of int64, err err
 	return written, of, err
 }
 
-// lanes are the rows that rise, in one order for all callers, so that none waits in a circle.
-func (p *passage) lanes() (rows [][]any) {
-	if p.ms[0].Scope == dedup.PerShard {
-		return [][]any{lane(low, p.batch.Low)}
+// rise writes low or lanes, unless they were claimed.
+func (p *passage) rise(ctx context.Context, w *work, at place) (written, of int64, err error) {
+	to := map[string]checkpoint.Position{string(low): p.batch.Low}
+	if p.ms[0].Scope == dedup.PerKey {
+		to = make(map[string]checkpoint.Position, len(p.batch.Done))
+		for l, d := range p.batch.Done {
+			to[l] = d.Position
+		}
 	}
-	for _, l := range slices.Sorted(maps.Keys(p.batch.Done)) {
-		rows = append(rows, lane(sqldialect.Bounded(l), p.batch.Done[l].Position))
+	if p.claimed {
+		p.claimed = false
+		return p.risen, int64(len(to)), nil
+	}
+	written, err = w.rise(ctx, at, p.ms[0].Epoch, p.rows(to))
+	return written, int64(len(to)), err
+}
+
+// rows are those of lanes that rise, in one order for all callers, so that none waits in a circle.
+func (p *passage) rows(to map[string]checkpoint.Position) (rows [][]any) {
+	for _, l := range slices.Sorted(maps.Keys(to)) {
+		name := low
+		if p.ms[0].Scope == dedup.PerKey {
+			name = sqldialect.Bounded(l)
+		}
+		rows = append(rows, lane(name, to[l]))
 	}
 	return rows
 }

@@ -122,30 +122,41 @@ func (w *work) standing(ctx context.Context, query statement, at place, lanes []
 		names = append(names, []any{l})
 	}
 	done = make(map[string]marks.Done, len(lanes))
-	var top checkpoint.Position
-	err = w.engine.list(ctx, w.tx, query, []any{at.scope, at.shard}, names, func(found *sql.Rows) error {
-		var epoch, generation int64
-		var session string
-		var name []byte
-		var position sql.NullString
-		var since sql.NullInt64
-		if err := found.Scan(&w.entered, &epoch, &generation, &session, &name, &position, &since); err != nil {
-			return err
-		}
-		p, err := parse(position.String)
-		if err != nil {
-			return err
-		}
-		if string(name) == string(low) {
-			top = p
-		} else if name != nil {
-			done[string(name)] = marks.Done{Position: p, Epoch: fromStored(since.Int64)}
-		}
-		is, err = sealOf(epoch, generation, session)
-		return err
-	})
-	is.Low = top
+	err = w.engine.list(ctx, w.tx, query, []any{at.scope, at.shard}, names, func(found *sql.Rows) error { return w.stands(found, &is, done) })
 	return is, done, err
+}
+
+// claim is standing with the seal shared, and has lanes rise for m's owner, those that are above low. What it tells of them is how they stood before, and how many have risen.
+func (w *work) claim(ctx context.Context, at place, m dedup.Mark, lanes [][]any) (is marks.Seal, done map[string]marks.Done, risen int64, err error) {
+	done = make(map[string]marks.Done, len(lanes))
+	args := []any{at.scope, at.shard, stored(m.Epoch), stored(m.Generation), sqldialect.Text(m.Session).Encoded(), low}
+	err = w.engine.list(ctx, w.tx, w.statements.claim, args, lanes, func(found *sql.Rows) error { return w.stands(found, &is, done, &risen) })
+	return is, done, risen, err
+}
+
+// stands reads a row of a seal and a lane.
+func (w *work) stands(found *sql.Rows, is *marks.Seal, done map[string]marks.Done, more ...any) error {
+	var epoch, generation int64
+	var session string
+	var name []byte
+	var position sql.NullString
+	var since sql.NullInt64
+	if err := found.Scan(append([]any{&w.entered, &epoch, &generation, &session, &name, &position, &since}, more...)...); err != nil {
+		return err
+	}
+	p, err := parse(position.String)
+	if err != nil {
+		return err
+	}
+	top := is.Low
+	if string(name) == string(low) {
+		top = p
+	} else if name != nil {
+		done[string(name)] = marks.Done{Position: p, Epoch: fromStored(since.Int64)}
+	}
+	*is, err = sealOf(epoch, generation, session)
+	is.Low = top
+	return err
 }
 
 // Advance is that of [dedup.Sink].
@@ -183,14 +194,22 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 	if err != nil {
 		return nil, err
 	}
-	_, moved, err := is.Advanced(m)
-	if err != nil {
+	if err := is.Admits(m); err != nil {
 		return nil, err
 	}
 	o, err := w.book.Of(m, func() (marks.Seal, error) { return is, nil })
-	if err == nil {
-		err = o.Remembers(is, m)
+	if err != nil {
+		return nil, err
 	}
+	if o.Remembers(is, m) != nil { // or another call has moved low since it was read
+		if is.Low, err = w.lockedLow(ctx, at); err != nil {
+			return nil, err
+		}
+		if err := o.Remembers(is, m); err != nil {
+			return nil, err
+		}
+	}
+	_, moved, err := is.Advanced(m)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +218,15 @@ func (w *work) advance(ctx context.Context, m dedup.Mark) (*marks.Owner, error) 
 			return nil, err
 		}
 	}
-	if _, err := affected(ctx, w.tx, w.drop.text, at.scope, at.shard, low, m.Position.Sort()); err != nil {
-		return nil, err
+	_, err = affected(ctx, w.tx, w.drop.text, at.scope, at.shard, low, m.Position.Sort())
+	return o, err
+}
+
+// lockedLow reads low as it is now, when nobody moves it.
+func (w *work) lockedLow(ctx context.Context, at place) (checkpoint.Position, error) {
+	var position string
+	if err := w.tx.QueryRowContext(ctx, w.now.text, at.scope, at.shard, low).Scan(&position); err != nil {
+		return checkpoint.Position{}, err
 	}
-	return o, nil
+	return parse(position)
 }

@@ -346,3 +346,29 @@ func TestTheEndOfTheContextOfAFunction(t *testing.T) {
 		t.Errorf("%d effects; want none", n)
 	}
 }
+
+// While the answer of a COMMIT is lost another seals. Whatever became of the effects, their owner is told that it is none any more.
+func TestWhoIsSucceededWhileItsCommitIsInDoubtIsFenced(t *testing.T) {
+	for _, scope := range []dedup.Scope{dedup.PerShard, dedup.PerKey} {
+		for _, kept := range []bool{true, false} {
+			tp, db := tapped(t, newFile(t))
+			s := sqldedup.New(db, nil)
+			must(t, s.Setup(t.Context()))
+			execute(t, db, effects)
+			m := mark(scope, 1)
+			seal(t, s, m)
+			lost := once("COMMIT", &lostError{func() {
+				tp.set(nil, nil)
+				seal(t, sqldedup.New(db, nil), next(m))
+			}})
+			if kept {
+				tp.set(nil, lost)
+			} else {
+				tp.set(lost, nil)
+			}
+			if err := s.Apply(t.Context(), []dedup.Mark{m}, insert(t.Context(), m)); !errors.Is(err, dedup.ErrFenced) {
+				t.Errorf("%s, kept %v: %v; want ErrFenced", scope, kept, err)
+			}
+		}
+	}
+}

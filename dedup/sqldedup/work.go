@@ -108,7 +108,15 @@ func (s *Sink) settled(ctx context.Context, err error, look func(w *work) (kept 
 	if unknown != nil || kept {
 		return unknown
 	}
-	return err
+	return undone(err)
+}
+
+// undone is the error of a COMMIT of which it was found out that it was not done.
+func undone(err error) error {
+	if commit, ok := errors.AsType[*sqldialect.CommitError](err); ok {
+		err = commit.Err
+	}
+	return fmt.Errorf("the transaction was not kept: %w", err)
 }
 
 // fault is the error of a call of the sink, of one kind. It is nil if nothing failed.

@@ -83,7 +83,7 @@ func run(ctx context.Context, o options) error {
 		Name: "bank", Source: source, Handler: books.handler, Delivery: consumer.ExactlyOnce, // or else New refuses what cannot keep it
 		Leases: ddblease.New(dynamo, o.leases, nil),
 		Timing: lease.Timing{Expiry: o.expiry, Heartbeat: o.expiry / 5, Poll: o.expiry / 5, Request: o.expiry / 5, Settle: o.expiry / 2},
-		Batch:  consumer.Batch{Size: 25},
+		Batch:  consumer.Batch{Size: 25}, // a transfer is an effect on two accounts, and a transaction of DynamoDB has room for some 98
 		Logger: slog.Default(),
 	}
 	if o.byAccount {

@@ -8,17 +8,17 @@ import (
 
 // count is what a vote does to the tally: the statements of one transaction.
 type count struct {
-	seal                        int64
+	tenure                      int64
 	note, before, choose, shift *sql.Stmt // closed with their transaction
 }
 
-func prepareCount(ctx context.Context, tx *sql.Tx, seal int64) (*count, error) {
-	c := &count{seal: seal}
+func prepareCount(ctx context.Context, tx *sql.Tx, tenure int64) (*count, error) {
+	c := &count{tenure: tenure}
 	for _, s := range []struct {
 		stmt *(*sql.Stmt)
 		text string
 	}{
-		{&c.note, `INSERT INTO records (seal, position, n) VALUES (?, ?, ?)`},
+		{&c.note, `INSERT INTO records (tenure, position, voter, n) VALUES (?, ?, ?, ?)`},
 		{&c.before, `SELECT ballot, candidate FROM voters WHERE voter = ?`},
 		{&c.choose, `INSERT INTO voters (voter, ballot, candidate) VALUES (?, ?, ?)
 			ON CONFLICT (voter) DO UPDATE SET ballot = excluded.ballot, candidate = excluded.candidate`},
@@ -34,7 +34,7 @@ func prepareCount(ctx context.Context, tx *sql.Tx, seal int64) (*count, error) {
 
 // vote counts v. A ballot that the voter has cast before, or replaced since, is a record like any other and changes nothing.
 func (c *count) vote(ctx context.Context, v vote, position string) error {
-	if _, err := c.note.ExecContext(ctx, c.seal, position, v.N); err != nil {
+	if _, err := c.note.ExecContext(ctx, c.tenure, position, v.Voter, v.N); err != nil {
 		return err
 	}
 	var ballot int

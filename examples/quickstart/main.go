@@ -200,7 +200,7 @@ func (o options) streams() string {
 
 // suggest says where everything is, and what to try next.
 func (o options) suggest(w io.Writer) {
-	fmt.Fprintf(w, "\nall is kept in %s; who counted which shard, from where to where:\n  sqlite3 %s 'SELECT * FROM seals'\n", o.dir, filepath.Join(o.dir, "quickstart.db"))
+	fmt.Fprintf(w, "\nall is kept in %s; who counted which shard, and how much of it:\n  sqlite3 %s 'SELECT * FROM tenures'\n", o.dir, filepath.Join(o.dir, "quickstart.db"))
 	if o.streams() == "files" {
 		fmt.Fprintln(w, "next time, press Ctrl-C in the middle, or kill -9 any of the processes, and give the same command again:")
 		fmt.Fprintf(w, "  go run ./examples/quickstart -dir %s-2 -kill=false\n", o.dir)

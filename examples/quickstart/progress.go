@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// tenure is the time in which one worker counted one shard, as the tally's seals tell.
+// tenure is the time in which one worker counted one shard, as the tally tells.
 type tenure struct {
 	stream, shard, owner        string
 	box                         string // "" for a stream that is none of ours any longer
@@ -44,7 +44,7 @@ func (r *run) progress(ctx context.Context) (p progress, err error) {
 		p.tenures = append(p.tenures, t)
 		return err
 	}, `SELECT stream, shard, owner, coalesce(name, ''), at, applied, redelivered, other
-		FROM seals LEFT JOIN boxes ON incarnation = stream ORDER BY stream, shard, epoch`)
+		FROM tenures LEFT JOIN boxes ON incarnation = stream ORDER BY stream, shard, epoch`)
 	if err != nil {
 		return p, fmt.Errorf("read the progress: %w", err)
 	}

@@ -48,14 +48,13 @@ func TestForgetDropsDeathsWithoutTakeover(t *testing.T) {
 			t.Fatalf("worker %d, %v; want %d", got, err, n)
 		}
 	}
-	one, two := newTally(s.run.db, workerName(1)), newTally(s.run.db, workerName(2))
-	s.apply(one, s.batch(1, 1, 100))
+	s.apply(s.owner(workerName(1), 1), s.batch(1, 1, 100))
 	for n := 1; n <= 2; n++ {
 		if err := s.run.died(t.Context(), n, time.UnixMilli(int64(n))); err != nil {
 			t.Fatal(err)
 		}
 		if n == 1 {
-			s.apply(two, s.batch(2, 101, 200))
+			s.apply(s.owner(workerName(2), 2), s.batch(2, 101, 200))
 		}
 	}
 	if err := s.run.forget(t.Context()); err != nil {

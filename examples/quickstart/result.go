@@ -15,6 +15,7 @@ type result struct {
 	records     int // that were cast
 	applied     int // of them, at least once
 	twice       int // applications of a record beyond its first; in files, where each vote is put once, of a vote
+	late        int // records that were applied behind a later one of their voter
 	redelivered int // deliveries that were left out, since the record was applied
 	again       int // records with the vote of another record: a producer that is interrupted may put some votes into a stream or a table once more
 	other       int // records on the streams that are not of this run
@@ -35,13 +36,19 @@ func (r *run) result(ctx context.Context) (result, error) {
 	if err != nil {
 		return res, fmt.Errorf("count the records: %w", err)
 	}
-	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT DISTINCT stream, shard, position FROM records JOIN seals ON id = seal)`).Scan(&places)
+	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT DISTINCT stream, shard, position FROM records JOIN tenures ON tenures.id = tenure)`).Scan(&places)
 	if err != nil {
 		return res, fmt.Errorf("count the records: %w", err)
 	}
 	res.twice, res.again = rows-places, places-res.applied
 	if streams == (options{}).streams() {
 		res.twice, res.again = rows-res.applied, 0 // a vote at two positions is one that the source gave twice
+	}
+	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM (
+		SELECT position < max(position) OVER (PARTITION BY stream, shard, voter ORDER BY records.id ROWS UNBOUNDED PRECEDING) AS late
+		FROM records JOIN tenures ON tenures.id = tenure) WHERE late`).Scan(&res.late)
+	if err != nil {
+		return res, fmt.Errorf("look at the order of the records: %w", err)
 	}
 	err = r.each(ctx, func(rows *sql.Rows) error {
 		var candidate string
@@ -75,7 +82,7 @@ func (r result) lost() int { return r.records - r.applied }
 
 var errUntrue = errors.New("the result is not what was promised")
 
-// verdict is an error if a record was lost or applied twice, or a candidate has other votes than were cast.
+// verdict is an error if a record was lost, applied twice or out of order, or a candidate has other votes than were cast.
 func (r result) verdict() error {
 	for _, c := range candidates {
 		if r.votes[c] != r.truth[c] {
@@ -84,6 +91,9 @@ func (r result) verdict() error {
 	}
 	if r.lost() != 0 || r.twice != 0 {
 		return errUntrue
+	}
+	if r.late != 0 {
+		return fmt.Errorf("%w: %d records were applied behind a later one of their voter", errUntrue, r.late)
 	}
 	return nil
 }

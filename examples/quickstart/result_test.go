@@ -14,12 +14,14 @@ import (
 func TestResultTellsWhatIsWrong(t *testing.T) {
 	for _, wrong := range []struct{ name, sql, line string }{
 		{"a record that is not there", `DELETE FROM records WHERE n = 5`, "applied 299 of 300 records, 1 lost, 0 applied twice, 0 redelivered, no worker killed"},
-		{"a record that is there twice", `INSERT INTO records SELECT * FROM records WHERE n = 5`, "applied 300 of 300 records, 0 lost, 1 applied twice, 0 redelivered, no worker killed"},
+		{"a record that is there twice", `INSERT INTO records (tenure, position, voter, n) SELECT tenure, position, voter, n FROM records WHERE n = 5`, "applied 300 of 300 records, 0 lost, 1 applied twice, 0 redelivered, no worker killed"},
+		{"a record that came late", `UPDATE records SET position = (SELECT max(position) FROM records) || '1' WHERE n = (
+			SELECT min(n) FROM records GROUP BY voter HAVING count(*) > 1)`, "applied 300 of 300 records, 0 lost, 0 applied twice, 0 redelivered, no worker killed"},
 		{"a vote too many", `UPDATE tally SET votes = votes + 1 WHERE candidate = 'Ada'`, "applied 300 of 300 records, 0 lost, 0 applied twice, 0 redelivered, no worker killed"},
 	} {
 		t.Run(wrong.name, func(t *testing.T) {
 			s := newScene(t, 300)
-			s.apply(newTally(s.run.db, "worker-1"), s.batch(1, 1, 300))
+			s.apply(s.owner("worker-1", 1), s.batch(1, 1, 300))
 			res, err := s.run.result(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -60,11 +62,11 @@ func TestResultTellsVotesInSeveralRecords(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.o.records = 300
 			s := newSceneOf(t, c.o)
-			one := newTally(s.run.db, "worker-1")
+			one := s.owner("worker-1", 1)
 			s.apply(one, s.batch(1, 1, 300))
 			again := s.batch(1, 1, 50)
 			for i := range again {
-				again[i].record.Position = checkpoint.Offset(uint64(1000 + i))
+				again[i].Position = checkpoint.Offset(uint64(1000 + i))
 			}
 			s.apply(one, again)
 			res, err := s.run.result(t.Context())

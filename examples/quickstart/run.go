@@ -132,7 +132,7 @@ func (r *run) match(ctx context.Context, tx *sql.Tx, o options) error {
 		compare("-records", r.Records, o.records)
 	}
 	compare("its votes in", streams, o.streams())
-	compare("-leases", strconv.Quote(leases), strconv.Quote(o.leases)) // another store's epochs begin anew, and the tally would refuse them
+	compare("-leases", strconv.Quote(leases), strconv.Quote(o.leases)) // in another store all shards are free, also those that workers of an earlier start still have
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("%w\ngive the same flags to go on with it, or another -dir to begin a new run", err)
 	}

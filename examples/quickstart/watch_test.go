@@ -5,19 +5,13 @@ import (
 	"io"
 	"testing"
 
-	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
 )
-
-// foreign is a record at a position that is no vote of the run.
-func foreign(position int) []counted {
-	return []counted{{record: consumer.Record{Stream: "stream", Shard: "0", Position: checkpoint.Offset(uint64(position)), Epoch: 1}}}
-}
 
 // A lost vote ends the run, also when other programs' records keep coming on its stream.
 func TestWatchEndsWhenNoVoteComes(t *testing.T) {
 	s := newScene(t, 300)
-	one := newTally(s.run.db, "worker-1")
+	one := s.owner("worker-1", 1)
 	producer := &producer{election: s.run.election}
 	w, err := newWatch(t.Context(), s.run, newCrew(s.run, options{}), producer, &board{out: io.Discard}, false)
 	if err != nil {
@@ -43,7 +37,7 @@ func TestWatchEndsWhenNoVoteComes(t *testing.T) {
 	}
 
 	w.moved = w.moved.Add(-2 * stalled)
-	s.apply(one, foreign(301))
+	s.apply(one, []consumer.Record{s.record(301, 1)})
 	if err := look(); !errors.Is(err, errStalled) {
 		t.Errorf("after a record of another program: %v, want errStalled", err)
 	}

@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/consumer"
+	"github.com/runnelhq/runnel/dedup/sqldedup"
 	"github.com/runnelhq/runnel/lease"
 	"github.com/runnelhq/runnel/lease/ddblease"
 	"github.com/runnelhq/runnel/lease/sqllease"
@@ -41,16 +43,20 @@ func work(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	votes := newTally(r.db, o.worker)
+	marks := sqldedup.New(r.db, nil)
 	var all errgroup.Group
 	for _, b := range boxes {
 		all.Go(func() error {
 			return consumer.Run(ctx, consumer.Config{
-				Name:    r.application(b),
-				Source:  b.source(),
-				Leases:  leases,
-				Handler: votes.handler(r.Run, b.decode),
-				Worker:  o.worker,
+				Name:     r.application(b),
+				Source:   b.source(),
+				Leases:   leases,
+				Delivery: consumer.ExactlyOnce,
+				Sink:     marks,
+				Handler:  &tally{db: r.db, marks: marks, owner: o.worker, run: r.Run, decode: b.decode, now: time.Now},
+				Worker:   o.worker,
+				// The key is the voter. SQLite has one writer, so calls side by side would only wait for each other.
+				Order: consumer.Order{By: consumer.PerKey, Workers: 1},
 				// A batch is one transaction. Positions are stored far less often than that, so that a crash leaves something to deliver again.
 				Batch:      consumer.Batch{Size: 500},
 				Checkpoint: checkpoint.EveryN(2_000),
@@ -71,18 +77,4 @@ func (o options) leaseStore(ctx context.Context, db *sql.DB) (lease.Store, error
 		return nil, err
 	}
 	return ddblease.New(dynamodb.NewFromConfig(cfg), o.leases, nil), nil
-}
-
-// handler counts the votes of a run. What else is on the stream – another run's votes, another program's records – is left alone.
-func (t *tally) handler(run string, decode func(consumer.Record) (vote, error)) consumer.Handler {
-	return consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error {
-		batch := make([]counted, len(rs))
-		for i, r := range rs {
-			batch[i].record = r
-			if v, err := decode(r); err == nil && v.Run == run {
-				batch[i].vote = &v
-			}
-		}
-		return t.apply(ctx, batch)
-	})
 }

@@ -11,6 +11,8 @@
 //	bench start       # the first record of a new application
 //	bench leases      # requests to the lease table at rest, counted at the wire
 //	bench fleets      # leases at scale: on each store, and ten thousand shards with a hundred workers in simulation
+//	bench marks       # effects that stand once beside the effects alone and beside the row of a marker a record, in each database
+//	bench ddbseals    # lanes that conflict at the seal of their shard in DynamoDB, by the number of its stripes
 //	bench goals DIR   # the results in DIR beside what is to be reached, as Markdown
 //
 // Results are lines of Go's benchmark format, one a round, for benchstat. What lies between two sides of a comparison is told by the rounds: each side

@@ -62,6 +62,24 @@ func TestGoalsName(t *testing.T) {
 			written[fleetName(store.name, size)] = true
 		}
 	}
+	for _, s := range markStores {
+		for _, batch := range s.batches {
+			for _, side := range markSides(batch) {
+				written[markName(s.name, batch, side)] = true
+			}
+		}
+		for _, side := range storedSides {
+			written[storedName(s.name, side)] = s.stored > 0
+		}
+		for _, h := range laneHandlers {
+			for _, side := range laneSides {
+				written[markScaleName(s.name, h.name, side)] = s.lanes
+				for _, workers := range laneWidths {
+					written[markLaneName(s.name, h.name, side, workers)] = s.lanes
+				}
+			}
+		}
+	}
 	for _, s := range append(kinesisShapes, streamsShapes...) {
 		for _, side := range sides {
 			written[s.name+"/side="+side] = true

@@ -49,6 +49,8 @@ var parts = map[string]func(context.Context, options, *report) error{
 	"leases":  leaseTraffic,
 	"fleets":  fleets,
 	"marks":   markCost,
+
+	"ddbseals": ddbSeals,
 }
 
 func bench(args []string, out io.Writer) error {

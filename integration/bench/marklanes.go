@@ -29,6 +29,9 @@ var laneHandlers = []struct {
 	wait time.Duration
 }{{"none", 0}, {"10ms", handlerTime}}
 
+// laneSides take turns.
+var laneSides = []string{effectsSide, keySide}
+
 func markLaneName(store, handler, side string, workers int) string {
 	return fmt.Sprintf("MarkLanes/store=%s/handler=%s/workers=%d/side=%s", store, handler, workers, side)
 }
@@ -58,7 +61,7 @@ const laneShard = "lanes"
 
 // laneRound has both sides in turns with each number of workers.
 func laneRound(ctx context.Context, r *report, store, handler string, db ordersDB, last *atomic.Int64) error {
-	sides := []string{effectsSide, keySide}
+	sides := laneSides
 	alone, scaled := make(map[string]float64), make(map[string]int)
 	for _, workers := range laneWidths {
 		ended, took := make(map[string]int64), make(map[string]time.Duration)

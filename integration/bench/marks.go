@@ -28,12 +28,17 @@ type ordersDB interface {
 	alone(ctx context.Context, rs []order) error
 	// naive does so for those that have no row of a marker, and gives each one.
 	naive(ctx context.Context, shard string, rs []order) error
-	// once does so for those that are not marked, with their marks, one a record. Without rs there are marks alone.
+	// once does so for those that are not marked, with their marks, one a record. In a storingDB there are marks alone without rs.
 	once(ctx context.Context, ms []dedup.Mark, rs []order) error
-	// noted stores rows of markers alone, all at once.
-	noted(ctx context.Context, shard string, rs []order) error
 	// made is how many effects there are.
 	made(ctx context.Context) (int64, error)
+}
+
+// storingDB is one of which it is looked at what it stores.
+type storingDB interface {
+	ordersDB
+	// noted stores rows of markers alone, all at once.
+	noted(ctx context.Context, shard string, rs []order) error
 	// marks and markers are what is stored of them.
 	marks(ctx context.Context) (extent, error)
 	markers(ctx context.Context) (extent, error)
@@ -53,7 +58,7 @@ type extent struct{ rows, bytes int64 }
 type markStore struct {
 	name    string
 	batches []int // sizes that are compared
-	stored  int   // records whose marks are looked at
+	stored  int   // records whose marks are looked at; 0: it is not
 	// serve calls f with a way to make databases, each with tables of its own, and ends them behind.
 	serve func(ctx context.Context, f func(open opener) error) error
 	lanes bool // are measured side by side
@@ -63,9 +68,10 @@ type markStore struct {
 type opener func(ctx context.Context, name string) (ordersDB, error)
 
 var markStores = []markStore{
-	{name: "postgresql", batches: []int{1, 100}, stored: 1_000_000, serve: servePostgres, lanes: true},
-	{name: "sqlite", batches: []int{1, 100}, stored: 1_000_000, serve: serveSQLite},
-	{name: "redis", batches: []int{1, 100}, stored: 1_000_000, serve: serveRedis},
+	{name: "postgresql", batches: []int{1, 100}, stored: 100_000, serve: servePostgres, lanes: true},
+	{name: "sqlite", batches: []int{1, 100}, stored: 100_000, serve: serveSQLite},
+	{name: "redis", batches: []int{1, 100}, stored: 100_000, serve: serveRedis},
+	{name: "dynamodb", batches: []int{1, 32}, serve: serveDynamo}, // 32 records of 32 keys fit into a transaction of 100 actions
 }
 
 const (
@@ -75,7 +81,9 @@ const (
 	advanceEvery = 10
 	// storedBatch is the size of a batch where storage is looked at.
 	storedBatch = 1000
-	// markKeys are those of all records.
+	// inFlight is how many records there are between checkpoints where storage is looked at.
+	inFlight = advanceEvery * storedBatch
+	// markKeys are those of all records, but for these.
 	markKeys = 1000
 )
 
@@ -93,6 +101,9 @@ const (
 	oneKeySide  = "PerKey-one-key"
 	naiveSide   = "naive"
 )
+
+// storedSides are those of which it is looked at what is stored.
+var storedSides = []string{shardSide, keySide, naiveSide}
 
 func markSides(batch int) []string {
 	if batch == 1 {
@@ -129,8 +140,10 @@ func (s markStore) measure(ctx context.Context, o options, r *report) error {
 			}
 			last = c.last
 		}
-		if err := s.storage(ctx, r, open); err != nil {
-			return err
+		if s.stored > 0 {
+			if err := s.storage(ctx, r, open); err != nil {
+				return err
+			}
 		}
 		if slow, ok := db.(slowDB); ok && s.lanes {
 			return markLanes(ctx, o, r, s.name, slow, last)
@@ -306,12 +319,16 @@ func medianTime(took []time.Duration) float64 {
 
 // storage applies many records without effects, and tells what is stored of their marks just before the last checkpoint, when there are most.
 func (s markStore) storage(ctx context.Context, r *report, open opener) error {
-	for i, side := range []string{shardSide, keySide, naiveSide} {
+	for i, side := range storedSides {
 		db, err := open(ctx, fmt.Sprintf("stored%d", i))
 		if err != nil {
 			return err
 		}
-		most, last, err := store(ctx, db, side, s.stored)
+		storing, ok := db.(storingDB)
+		if !ok {
+			return fmt.Errorf("storage: %T does not tell what it stores", db)
+		}
+		most, last, err := store(ctx, storing, side, s.stored)
 		if err != nil {
 			return fmt.Errorf("storage: %s: %w", side, err)
 		}
@@ -320,8 +337,8 @@ func (s markStore) storage(ctx context.Context, r *report, open opener) error {
 	return nil
 }
 
-// store applies records. A checkpoint comes after some batches.
-func store(ctx context.Context, db ordersDB, side string, records int) (most int64, last extent, err error) {
+// store applies records, each of a key of its own. A checkpoint comes after some batches.
+func store(ctx context.Context, db storingDB, side string, records int) (most int64, last extent, err error) {
 	m := marked(side)
 	if hasMarks(side) {
 		if _, err := db.Seal(ctx, m); err != nil {
@@ -332,6 +349,9 @@ func store(ctx context.Context, db ordersDB, side string, records int) (most int
 		rs, err := ordersFrom(int64(n*storedBatch), storedBatch)
 		if err != nil {
 			return 0, last, err
+		}
+		for i := range rs {
+			rs[i].key = fmt.Sprintf("key-%d", rs[i].n)
 		}
 		if hasMarks(side) {
 			err = db.once(ctx, marksOf(m, rs), nil)
@@ -362,7 +382,7 @@ func store(ctx context.Context, db ordersDB, side string, records int) (most int
 	return most, last, err
 }
 
-func extentOf(ctx context.Context, db ordersDB, side string) (extent, error) {
+func extentOf(ctx context.Context, db storingDB, side string) (extent, error) {
 	if hasMarks(side) {
 		return db.marks(ctx)
 	}

@@ -88,8 +88,8 @@ func TestMarkedOnce(t *testing.T) {
 
 // What is stored of marks is bounded by what is in flight; markers are one a record.
 func TestMarkStorage(t *testing.T) {
-	const records = 2 * advanceEvery * storedBatch
-	for side, want := range map[string]int64{shardSide: 2, keySide: markKeys + 2, naiveSide: records} {
+	const records = 2 * inFlight
+	for side, want := range map[string]int64{shardSide: 2, keySide: inFlight + 2, naiveSide: records} {
 		inSQLite(t, func(db *sqlOrders) error {
 			most, last, err := store(t.Context(), db, side, records)
 			if most != want || last.rows != want || last.bytes <= 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ type arrival struct {
 
 // owner is who sealed a shard last.
 type owner struct {
-	worker string
+	worker string // "": the shard has ended
 	epoch  uint64
 }
 
@@ -81,6 +82,10 @@ func (c *crew) hear(text []byte) error {
 		if e.Epoch >= c.owners[e.Shard].epoch {
 			c.owners[e.Shard] = owner{e.Worker, e.Epoch}
 		}
+	case instants.End:
+		if e.Epoch >= c.owners[e.Shard].epoch {
+			c.owners[e.Shard] = owner{"", e.Epoch}
+		}
 	case instants.Deliver:
 		c.told.deliveries += e.Records
 	case instants.Apply:
@@ -99,7 +104,7 @@ func (c *crew) command(ctx context.Context, address string, more ...string) *exe
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), c.bank, append(args, more...)...) // it is ended in its own way
 	cmd.Env = c.env
 	if c.place.env != nil {
-		cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], c.place.env(address)...)
+		cmd.Env = append(slices.Clip(cmd.Env), c.place.env(address)...)
 	}
 	return cmd
 }
@@ -133,7 +138,7 @@ func (c *crew) hire(ctx context.Context) (*worker, error) {
 	}
 	cmd := c.command(ctx, address)
 	cmd.Stderr = c.log
-	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], task)
+	cmd.Env = append(slices.Clip(cmd.Env), task)
 	return c.Hire(name, cmd, proxy, c.ended)
 }
 

@@ -145,19 +145,26 @@ func (t *tormentor) killSealed(ctx context.Context, r *rand.Rand) error {
 		if err := t.killAt(ctx, r, ""); err != nil {
 			return err
 		}
-		w, e := t.crew.arrive(ctx, t.crew.Running(), instants.Sealed)
-		if w == nil {
-			continue
+		if done, err := t.killHeir(ctx); done || err != nil {
+			return err
 		}
-		release, ok := t.crew.Take(w)
-		if !ok { // something else is done to it
-			_ = w.Say("go " + string(instants.Sealed)) // it may have ended
-			continue
-		}
-		defer release()
-		return t.kill(ctx, w, fmt.Sprintf("%s, shard %s", instants.Sealed, e.Shard))
 	}
 	return fmt.Errorf("none of %d workers could be killed when it had sealed a shard", tries)
+}
+
+// killHeir kills the next worker that seals a shard, unless something else is done to it.
+func (t *tormentor) killHeir(ctx context.Context) (bool, error) {
+	w, e := t.crew.arrive(ctx, t.crew.Running(), instants.Sealed)
+	if w == nil {
+		return false, context.Cause(ctx)
+	}
+	release, ok := t.crew.Take(w)
+	if !ok {
+		_ = w.Say("go " + string(instants.Sealed)) // it may have ended
+		return false, nil
+	}
+	defer release()
+	return true, t.kill(ctx, w, fmt.Sprintf("%s, shard %s", instants.Sealed, e.Shard))
 }
 
 // stopAt stops a worker at an instant, or at random where that is "", until another has sealed its shard, and has it go on.

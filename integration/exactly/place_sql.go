@@ -36,6 +36,11 @@ func inPostgres(ctx context.Context, _ *ground, _ *input) (*place, error) {
 	}, nil
 }
 
+// isCommit tells a COMMIT, which is a simple query of its own: a Q, four bytes of length, the text, a zero.
+func isCommit(part []byte) bool {
+	return len(part) > 5 && part[0] == 'Q' && bytes.EqualFold(part[5:], []byte("commit\x00"))
+}
+
 func inSQLite(context.Context, *ground, *input) (*place, error) {
 	dir, err := os.MkdirTemp("", "runnel-exactly-*")
 	if err != nil {

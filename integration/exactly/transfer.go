@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,5 +69,5 @@ func (p *producer) run(ctx context.Context, seed uint64) error {
 func (p *producer) transfers() []transfer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.all[:len(p.all):len(p.all)]
+	return slices.Clip(p.all)
 }

@@ -40,6 +40,7 @@ const (
 	Seal    Kind = "seal"    // the shard is sealed; Ahead: above the lease's position
 	Deliver Kind = "deliver" // Records are to be applied
 	Apply   Kind = "apply"   // they are, and Fresh of them had not been
+	End     Kind = "end"     // the shard is passed as a whole
 	Refuse  Kind = "refuse"  // a call was not done; Text is the error
 	Reach   Kind = "reach"   // the call waits at Instant
 )
@@ -60,8 +61,8 @@ type Event struct {
 // longest is less than what a pipe takes in one piece (PIPE_BUF, 4,096 bytes): all workers may write into one pipe.
 const longest = 2000
 
-// say writes an event in one piece.
-func (e Event) say() {
+// say writes an event to the standard output in one piece.
+func say(e Event) {
 	e.Text = e.Text[:min(len(e.Text), longest)]
 	text, err := json.Marshal(e)
 	if err == nil {

@@ -9,13 +9,15 @@ import (
 
 // orders are what the other process wants.
 type orders struct {
+	tell func(Event)
+
 	mu    sync.Mutex
 	armed map[Instant]bool
 	waits map[Instant]chan struct{} // closed, it has the call go on that waits there
 }
 
-func newOrders() *orders {
-	return &orders{armed: make(map[Instant]bool), waits: make(map[Instant]chan struct{})}
+func newOrders(tell func(Event)) *orders {
+	return &orders{tell: tell, armed: make(map[Instant]bool), waits: make(map[Instant]chan struct{})}
 }
 
 // obey reads orders until there are no more.
@@ -51,6 +53,6 @@ func (o *orders) at(i Instant, e Event) {
 	o.waits[i] = wait
 	o.mu.Unlock()
 	e.Kind, e.Instant = Reach, i
-	e.say()
+	o.tell(e)
 	<-wait
 }

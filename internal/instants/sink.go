@@ -22,15 +22,19 @@ func Of[E any](s dedup.Effects[E]) dedup.Effects[E] {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", Variable, err)
 		die()
 	}
+	o := newOrders(say)
+	go func() { // it has no end but that of the process
+		o.obey(os.Stdin)
+		die()
+	}()
+	return watch(s, t, o)
+}
+
+func watch[E any](s dedup.Effects[E], t Task, o *orders) dedup.Effects[E] {
 	if t.Unmarked {
 		s = unmarked[E]{s}
 	}
-	w := &watched[E]{Effects: s, worker: t.Worker, orders: newOrders()}
-	go func() { // it has no end but that of the process
-		w.orders.obey(os.Stdin)
-		die()
-	}()
-	return w
+	return &watched[E]{Effects: s, worker: t.Worker, orders: o}
 }
 
 // watched tells of each call, and has it wait where that is wanted.
@@ -59,7 +63,7 @@ func (w *watched[E]) Seal(ctx context.Context, m dedup.Mark) (checkpoint.Positio
 		return low, err
 	}
 	e.Kind, e.Ahead = Seal, m.Position.Before(low)
-	e.say()
+	w.orders.tell(e)
 	w.orders.at(Sealed, e)
 	return low, nil
 }
@@ -70,6 +74,10 @@ func (w *watched[E]) Advance(ctx context.Context, m dedup.Mark) error {
 	if err != nil {
 		w.refused(e, err)
 		return err
+	}
+	if m.Position.IsEnd() {
+		e.Kind = End
+		w.orders.tell(e)
 	}
 	w.orders.at(Advanced, e)
 	return nil
@@ -82,7 +90,7 @@ func (w *watched[E]) Apply(ctx context.Context, ms []dedup.Mark, f func(e E, fre
 	}
 	told := w.of(ms[0])
 	told.Kind, told.Records = Deliver, len(ms)
-	told.say()
+	w.orders.tell(told)
 	w.orders.at(Before, told)
 	n := 0
 	err := w.Effects.Apply(ctx, ms, func(e E, fresh []int) error {
@@ -98,14 +106,14 @@ func (w *watched[E]) Apply(ctx context.Context, ms []dedup.Mark, f func(e E, fre
 		return err
 	}
 	told.Kind, told.Fresh = Apply, n
-	told.say()
+	w.orders.tell(told)
 	w.orders.at(Committed, told)
 	return nil
 }
 
 func (w *watched[E]) refused(e Event, err error) {
 	e.Kind, e.Text = Refuse, err.Error()
-	e.say()
+	w.orders.tell(e)
 }
 
 // unmarked is a sink to which everything is new, as if there were no marks: each call has marks of its own, that nothing is compared with.
@@ -140,7 +148,9 @@ func (u unmarked[E]) Apply(ctx context.Context, ms []dedup.Mark, f func(e E, fre
 }
 
 func setup(ctx context.Context, s any) error {
-	if s, ok := s.(interface{ Setup(ctx context.Context) error }); ok {
+	if s, ok := s.(interface {
+		Setup(ctx context.Context) error
+	}); ok {
 		return s.Setup(ctx)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 
 	"github.com/runnelhq/runnel/checkpoint"
 	"github.com/runnelhq/runnel/dedup"
@@ -35,11 +36,15 @@ func (t tap) ask(ctx context.Context, do func() error) error {
 	}
 }
 
-// stamp is what all marks of a job have in common.
+// stamp is what all marks of a job have in common. A store of leases that has forgotten takes has forgotten sessions too: whoever works after that has joined anew.
 func (j *job) stamp() dedup.Mark {
+	session := j.l.Session()
+	if j.reused > 0 {
+		session += "+" + strconv.FormatUint(j.reused, 10)
+	}
 	return dedup.Mark{
 		App: app, Stream: scope.Stream, Shard: j.k.id, Scope: j.p.w.plan.scope,
-		Epoch: j.l.Epoch() - j.reused, Session: j.l.Session(), Generation: j.l.Generation(),
+		Epoch: j.l.Epoch() - j.reused, Session: session, Generation: j.l.Generation(),
 	}
 }
 

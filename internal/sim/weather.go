@@ -32,7 +32,8 @@ type weather struct {
 	unborn  float64 // the end of a shard does not name its children
 	hurried float64 // a worker is replaced at once
 
-	down time.Duration // the store is away until then
+	down    time.Duration // the store is away until then
+	failing bool          // the sink is about to fail over
 }
 
 // cripple is what of the store fails for one host alone, for as long as it lasts.

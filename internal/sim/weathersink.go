@@ -1,12 +1,17 @@
 package sim
 
-// failover has the sink forget what it is about to write.
+// failover has the sink forget what it is about to write, unless it is about to already.
 func (s *weather) failover() {
 	w := s.w
+	if s.failing {
+		return
+	}
+	s.failing = true
 	restore, kept := w.sink.Snapshot(), w.audit.snapshot()
 	w.after(s.expiries(0.02, 1.5), func() {
 		w.counts.add("sink failed over")
 		w.trace.say("", "FAILOVER", "of the sink")
+		s.failing = false
 		restore()
 		w.audit.failedOver(kept)
 	})

@@ -21,22 +21,24 @@ type runBy struct{ file, what string }
 
 var (
 	targets = map[string]runBy{
-		"check":           {".ci/run", "make check"},
-		"test":            {".ci/run", "make test"},
-		"test-unit":       {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
-		"test-localstack": {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
-		"test-engines":    {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
-		"engines":         {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
-		"demo":            {"Makefile", "go run ./examples/demo"}, // see programs
-		"bench":           {"Makefile", "bench"},                  // takes minutes: its results are committed with the command
-		"sim":             {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
-		"faults":          {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
-		"sim-long":        {"Makefile", "sim-long"}, // for a night
-		"bench-leases":    {"Makefile", "bench-leases"},
-		"chaos":           {"Makefile", "chaos"}, // likewise, and so are the next two
-		"chaos-long":      {"Makefile", "chaos-long"},
-		"life":            {"Makefile", "life"},
-		"fuzz":            {"Makefile", "fuzz"}, // the seeds run with the unit tests
+		"check":             {".ci/run", "make check"},
+		"test":              {".ci/run", "make test"},
+		"test-unit":         {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"test-localstack":   {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"test-engines":      {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"engines":           {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"demo":              {"Makefile", "go run ./examples/demo"}, // see programs
+		"bench":             {"Makefile", "bench"},                  // takes minutes: its results are committed with the command
+		"sim":               {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"faults":            {"Makefile", "test: engines test-unit sim faults test-localstack test-engines"},
+		"sim-long":          {"Makefile", "sim-long"}, // for a night
+		"bench-leases":      {"Makefile", "bench-leases"},
+		"chaos":             {"Makefile", "chaos"}, // likewise, and so are the next ones
+		"chaos-long":        {"Makefile", "chaos-long"},
+		"exactly-once-long": {"Makefile", "exactly-once-long"},
+		"life":              {"Makefile", "life"},
+		"exactly-once":      {"integration/exactly/run_engines_test.go", "func TestTransfersStandOnce("}, // the same in short
+		"fuzz":              {"Makefile", "fuzz"},                                                        // the seeds run with the unit tests
 	}
 	programs = map[string]runBy{
 		"./examples/demo":       {"examples/demo/demo_test.go", "func TestServe("}, // as documents have it run; make demo is TestDemo

@@ -95,3 +95,16 @@ func TestErrorsOfPostgreSQLSayWhatFollowsFromThem(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAilsPostgreSQL(t *testing.T) {
+	for code, ails := range map[string]bool{"08006": true, "28P01": true, "42501": true, "25006": true, "53100": true, "57P01": true, "58030": true, "XX000": true, "23505": false, "22001": false, "P0001": false, "XY001": false, "25P03": false, "40001": false} {
+		err := &CommitError{&pgconn.PgError{Code: code}}
+		var d PostgreSQL
+		if !d.Answered(err) || d.Ails(err) != ails {
+			t.Errorf("%s: answered %v, ails %v; want an answer and %v", code, d.Answered(err), d.Ails(err), ails)
+		}
+	}
+	if (PostgreSQL{}).Answered(io.ErrUnexpectedEOF) {
+		t.Error("the end of a connection is taken for an answer")
+	}
+}

@@ -70,3 +70,15 @@ func TestResultCodesOfThreeDrivers(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAilsSQLite(t *testing.T) {
+	for code, ails := range map[int]bool{3: true, 7: true, 8: true, 10: true, 522: true, 11: true, 13: true, 14: true, 23: true, 26: true, 1: false, 5: false, 19: false, 787: false} {
+		var d SQLite
+		if err := (&moderncError{code}); !d.Answered(err) || d.Ails(err) != ails {
+			t.Errorf("%d: answered %v, ails %v; want an answer and %v", code, d.Answered(err), d.Ails(err), ails)
+		}
+	}
+	if (SQLite{}).Answered(io.ErrUnexpectedEOF) {
+		t.Error("the end of a connection is taken for an answer")
+	}
+}

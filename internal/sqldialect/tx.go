@@ -68,7 +68,8 @@ func transact(ctx context.Context, conn *sql.Conn, opts *sql.TxOptions, f func(t
 		_ = undo(conn, tx, end)
 		return context.Cause(ctx)
 	}
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastLimit, end) })()
+	answered := context.AfterFunc(ctx, func() { time.AfterFunc(lastLimit, end) })
+	defer answered()
 	switch err := tx.Commit(); {
 	case err == nil:
 		return nil
