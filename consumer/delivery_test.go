@@ -262,3 +262,28 @@ func TestASinkThatCannotBeComparedIsItself(t *testing.T) {
 		}
 	})
 }
+
+func TestAtMostOnceHandlesWhatItHasReadBeforeItStopsWhilePaused(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.atMostOnce()
+		begun := make(chan struct{}, 100)
+		cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
+			begun <- struct{}{}
+			<-time.After(100 * time.Millisecond)
+			w.saw(r)
+			return nil
+		})
+		w.put(0, 50)
+		first := w.start(cfg)
+		<-begun
+		first.Pause()
+		<-time.After(time.Minute)
+		first.clean()
+		second := w.start(w.atMostOnce())
+		<-time.After(time.Minute)
+		second.clean()
+		if n := len(w.values()); n != 50 {
+			t.Errorf("%d handled, want 50", n)
+		}
+	})
+}
