@@ -677,12 +677,14 @@ func (s *soleSink) alone(what string) func() {
 }
 
 func (s *soleSink) Advance(ctx context.Context, m dedup.Mark) error {
-	defer s.alone("Advance")()
+	end := s.alone("Advance")
+	defer end()
 	return s.Sink.Advance(ctx, m)
 }
 
 func (s *soleSink) Apply(ctx context.Context, ms []dedup.Mark, f func(*memdedup.Tx, []int) error) error {
-	defer s.alone("Apply")()
+	end := s.alone("Apply")
+	defer end()
 	return s.Sink.Apply(ctx, ms, f)
 }
 
