@@ -3,9 +3,11 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,14 +46,22 @@ func TestAnEffectAboveTheWatermarkThatTheSinkLostIsMadeAgain(t *testing.T) {
 			}
 		}
 		cfg := config(first)
-		without := cfg.Handler
 		cfg.Handler = consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error { // a consumer that stores with the lease what is done above
 			if rs[0].Key == "stuck" {
 				return errors.New("not yet")
 			}
-			_, err := first.Seal(ctx, dedup.Mark{App: "app", Stream: rs[0].Stream, Shard: rs[0].Shard, Scope: dedup.PerKey, Epoch: rs[0].Epoch, Session: rs[0].Mark().Session})
-			return errors.Join(err, without.Handle(ctx, rs))
+			m := rs[0].Mark()
+			m.Session = "any"
+			return first.Apply(ctx, []dedup.Mark{m}, func(tx *memdedup.Tx, _ []int) error {
+				count(tx, string(rs[0].Data))
+				return nil
+			})
 		})
+		seal := dedup.Mark{App: "app", Stream: streamOf(t, w), Shard: firstShard(t, w), Scope: dedup.PerKey, Epoch: 1, Session: "any"}
+		cfg.Sink = nil
+		if _, err := first.Seal(t.Context(), seal); err != nil {
+			t.Fatal(err)
+		}
 		c := w.start(cfg)
 		w.until("2 applied and 0 stored", func() bool { return applied(first, "2") == 1 && len(w.stored) > 0 })
 		shard := told[consumer.Assigned](w)[0].Shard
@@ -332,6 +342,29 @@ func (l listedLetters) Parked(ctx context.Context, s deadletter.Scope) iter.Seq2
 	return l.Store.Parked(ctx, s)
 }
 
+// Once in a handler of one's own, and Config.Sink forgotten: nothing is applied, and no record is blamed.
+func TestOnceWithoutTheSinkOfItsConsumerAppliesNothing(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := memdedup.New()
+		cfg := w.once(sink)
+		inner := cfg.Handler
+		cfg.Delivery, cfg.Handler = consumer.AtLeastOnce, consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error { return inner.Handle(ctx, rs) })
+		cfg.Failure = consumer.Failure{MaxAttempts: 2, Then: consumer.Skip}
+		cfg.Hooks.GivenUp = func(e consumer.GivenUp) { t.Errorf("given up: %+v", e) }
+		w.put(0, 3)
+		c := w.start(cfg)
+		w.until("it says so", func() bool {
+			return slices.ContainsFunc(told[consumer.Retried](w), func(e consumer.Retried) bool { return strings.Contains(e.Err.Error(), "set Config.Sink") })
+		})
+		<-time.After(time.Hour)
+		c.clean()
+		cfg.Sink = sink
+		c = w.start(cfg)
+		w.eachOnce(sink, 3)
+		c.clean()
+	})
+}
+
 // setupSink has a Setup of its own.
 type setupSink struct {
 	*memdedup.Sink
@@ -597,4 +630,72 @@ func (w *world) putUnder(keys ...string) {
 			w.t.Fatal(err)
 		}
 	}
+}
+
+func TestAKeyThatCouldNotBeHadByOneOfTwoOwnersIsNoReasonToApplyTwice(t *testing.T) {
+	for _, when := range []int64{1, 2} {
+		t.Run(fmt.Sprint("owner ", when), func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				sink := memdedup.New()
+				late := &lateSink{Sink: sink}
+				late.late.Store(true)
+				cfg := w.once(late)
+				var failing atomic.Bool
+				cfg.Order = consumer.Order{By: consumer.PerKey, Key: func(r consumer.Record) (string, error) {
+					if string(r.Data) == "3" && failing.CompareAndSwap(true, false) {
+						return "", errNo
+					}
+					return "key " + string(r.Data), nil
+				}}
+				failing.Store(when == 1)
+				w.put(0, 6)
+				first := w.start(cfg)
+				w.until("applied", func() bool { return applied(sink, "5") == 1 && applied(sink, "3") == 1 })
+				first.crash()
+				failing.Store(when == 2)
+				late.late.Store(false)
+				second := w.start(cfg)
+				w.eachOnce(sink, 6)
+				second.clean()
+			})
+		})
+	}
+}
+
+type soleSink struct {
+	*memdedup.Sink
+	t    *testing.T
+	busy atomic.Int64
+}
+
+func (s *soleSink) alone(what string) func() {
+	if n := s.busy.Add(1); n != 1 {
+		s.t.Errorf("%s overlaps with another call for its shard", what)
+	}
+	<-time.After(7 * time.Millisecond)
+	return func() { s.busy.Add(-1) }
+}
+
+func (s *soleSink) Advance(ctx context.Context, m dedup.Mark) error {
+	end := s.alone("Advance")
+	defer end()
+	return s.Sink.Advance(ctx, m)
+}
+
+func (s *soleSink) Apply(ctx context.Context, ms []dedup.Mark, f func(*memdedup.Tx, []int) error) error {
+	end := s.alone("Apply")
+	defer end()
+	return s.Sink.Apply(ctx, ms, f)
+}
+
+func TestNoCallsOfAShardThatIsHandledInItsOrderOverlap(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := &soleSink{Sink: memdedup.New(), t: t}
+		cfg := w.once(sink)
+		cfg.Checkpoint, cfg.Batch.Size = checkpoint.EveryN(3), 1
+		w.put(0, 50)
+		c := w.start(cfg)
+		w.eachOnce(sink.Sink, 50)
+		c.clean()
+	})
 }

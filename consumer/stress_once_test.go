@@ -323,6 +323,7 @@ func TestStressOnce(t *testing.T) {
 				for _, r := range crew {
 					_ = r.stop() // what a cut store leaves unsaid is not the point
 				}
+				<-time.After(2 * time.Minute) // of those whom nobody can stop
 				a.mu.Lock()
 				defer a.mu.Unlock()
 				var wrong []string
