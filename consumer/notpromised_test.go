@@ -212,3 +212,48 @@ func TestNotPromised_AKeyThatOneOwnerCannotHaveAppliesItsRecordTwice(t *testing.
 		})
 	}
 }
+
+// What is handled past the low of a sink – by workers without it, or in no order – is applied again when the sink decides again.
+func TestNotPromised_WhatIsHandledPastASinkIsAppliedAgain(t *testing.T) {
+	for name, past := range map[string]func(cfg *consumer.Config, w *world){
+		"without the sink": func(cfg *consumer.Config, w *world) {
+			cfg.Delivery, cfg.Handler = consumer.AtLeastOnce, w.config().Handler
+		},
+		"in no order": func(cfg *consumer.Config, _ *world) {
+			cfg.Order.By = consumer.Unordered
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				sink := memdedup.New()
+				times := func(i int) int {
+					v := strconv.Itoa(i)
+					n := applied(sink, v)
+					for _, seen := range w.values() {
+						if seen == v {
+							n++
+						}
+					}
+					return n
+				}
+				run := func(cfg consumer.Config, last, want int) {
+					c := w.start(cfg)
+					w.until("the last one is handled", func() bool { return times(last) == want })
+					c.clean()
+				}
+				w.put(0, 5)
+				run(w.once(sink), 4, 1)
+				w.put(5, 10)
+				cfg := w.once(sink)
+				past(&cfg, w)
+				run(cfg, 9, 1)
+				run(w.once(sink), 9, 2)
+				for i := range 10 {
+					if got, want := times(i), 1+i/5; got != want {
+						t.Errorf("value %d was handled %d times, and %d were expected", i, got, want)
+					}
+				}
+			})
+		})
+	}
+}
