@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -180,6 +181,36 @@ func TestNotPromised_AtMostOnceLosesWhatAWorkerHasInHandWhenItDies(t *testing.T)
 			t.Errorf("%d records were handled, and those that were read and not handled were expected to be lost: %v", n, w.values())
 		}
 	})
+}
+
+func TestNotPromised_AKeyThatOneOwnerCannotHaveAppliesItsRecordTwice(t *testing.T) {
+	for _, when := range []int64{1, 2} {
+		t.Run(fmt.Sprint("owner ", when), func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				sink := memdedup.New()
+				late := &lateSink{Sink: sink}
+				late.late.Store(true)
+				cfg := w.once(late)
+				var failing atomic.Bool
+				cfg.Order = consumer.Order{By: consumer.PerKey, Key: func(r consumer.Record) (string, error) {
+					if string(r.Data) == "3" && failing.CompareAndSwap(true, false) {
+						return "", errNo
+					}
+					return "key " + string(r.Data), nil
+				}}
+				failing.Store(when == 1)
+				w.put(0, 6)
+				first := w.start(cfg)
+				w.until("applied", func() bool { return applied(sink, "5") == 1 && applied(sink, "3") == 1 })
+				first.crash()
+				failing.Store(when == 2)
+				late.late.Store(false)
+				second := w.start(cfg)
+				w.until("3 applied twice", func() bool { return applied(sink, "3") == 2 })
+				second.clean()
+			})
+		})
+	}
 }
 
 // What is handled past the low of a sink – by workers without it, or in no order – is applied again when the sink decides again.

@@ -3,7 +3,6 @@ package consumer_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -630,72 +629,4 @@ func (w *world) putUnder(keys ...string) {
 			w.t.Fatal(err)
 		}
 	}
-}
-
-func TestAKeyThatCouldNotBeHadByOneOfTwoOwnersIsNoReasonToApplyTwice(t *testing.T) {
-	for _, when := range []int64{1, 2} {
-		t.Run(fmt.Sprint("owner ", when), func(t *testing.T) {
-			inWorld(t, nil, func(t *testing.T, w *world) {
-				sink := memdedup.New()
-				late := &lateSink{Sink: sink}
-				late.late.Store(true)
-				cfg := w.once(late)
-				var failing atomic.Bool
-				cfg.Order = consumer.Order{By: consumer.PerKey, Key: func(r consumer.Record) (string, error) {
-					if string(r.Data) == "3" && failing.CompareAndSwap(true, false) {
-						return "", errNo
-					}
-					return "key " + string(r.Data), nil
-				}}
-				failing.Store(when == 1)
-				w.put(0, 6)
-				first := w.start(cfg)
-				w.until("applied", func() bool { return applied(sink, "5") == 1 && applied(sink, "3") == 1 })
-				first.crash()
-				failing.Store(when == 2)
-				late.late.Store(false)
-				second := w.start(cfg)
-				w.eachOnce(sink, 6)
-				second.clean()
-			})
-		})
-	}
-}
-
-type soleSink struct {
-	*memdedup.Sink
-	t    *testing.T
-	busy atomic.Int64
-}
-
-func (s *soleSink) alone(what string) func() {
-	if n := s.busy.Add(1); n != 1 {
-		s.t.Errorf("%s overlaps with another call for its shard", what)
-	}
-	<-time.After(7 * time.Millisecond)
-	return func() { s.busy.Add(-1) }
-}
-
-func (s *soleSink) Advance(ctx context.Context, m dedup.Mark) error {
-	end := s.alone("Advance")
-	defer end()
-	return s.Sink.Advance(ctx, m)
-}
-
-func (s *soleSink) Apply(ctx context.Context, ms []dedup.Mark, f func(*memdedup.Tx, []int) error) error {
-	end := s.alone("Apply")
-	defer end()
-	return s.Sink.Apply(ctx, ms, f)
-}
-
-func TestNoCallsOfAShardThatIsHandledInItsOrderOverlap(t *testing.T) {
-	inWorld(t, nil, func(t *testing.T, w *world) {
-		sink := &soleSink{Sink: memdedup.New(), t: t}
-		cfg := w.once(sink)
-		cfg.Checkpoint, cfg.Batch.Size = checkpoint.EveryN(3), 1
-		w.put(0, 50)
-		c := w.start(cfg)
-		w.eachOnce(sink.Sink, 50)
-		c.clean()
-	})
 }

@@ -53,7 +53,7 @@ type acts struct {
 
 var all = acts{
 	kills:    []instants.Instant{instants.Before, instants.Inside, instants.Committed, instants.Advanced, instants.Sealed, ""},
-	stops:    []instants.Instant{instants.Inside, instants.Committed, ""},
+	stops:    []instants.Instant{instants.Before, instants.Inside, instants.Committed, ""},
 	losses:   []loss{{}, {late: true}, {kill: true}, {late: true}, {}},
 	reshards: 4,
 	changes:  2,

@@ -9,7 +9,7 @@
 //
 //   - workers are killed (SIGKILL): at random; when a shard is sealed; before an effect; when it is made and not committed; when it is committed and nobody acts on that; when low has moved and the lease has not. For each of these instants the worker
 //     says that it is there, and waits to be killed: nothing depends on timing;
-//   - workers are stopped (SIGSTOP) inside the transaction, after the commit and at random, until another has sealed their shard, and go on as zombies;
+//   - workers are stopped (SIGSTOP) before the effect, inside the transaction, after the commit and at random, until another has sealed their shard, and go on as zombies;
 //   - the answer of a COMMIT, of a TransactWriteItems or of a script is lost: the request arrives and the connection breaks, or breaks first and the request arrives afterwards, or the worker is killed before the answer comes;
 //   - shards are split and merged, or all of a table's stream are closed and continued by others;
 //   - workers join, and leave when they are told to (SIGTERM).
