@@ -132,7 +132,7 @@ func (t *tormentor) killAt(ctx context.Context, r *rand.Rand, i instants.Instant
 	case instants.Sealed:
 		return t.killSealed(ctx, r)
 	}
-	return t.at(ctx, r, i, func(w *worker, e instants.Event) error {
+	return t.at(ctx, r, i, i == instants.Advanced && lanes, func(w *worker, e instants.Event) error {
 		return t.kill(ctx, w, fmt.Sprintf("%s, of shard %s", i, e.Shard))
 	})
 }
