@@ -59,6 +59,11 @@ func (a *audit) endedForgotten(la *leaseAudit) {
 	a.passed(la, "of a shard that has ended", func(int) bool { return true })
 }
 
+// unnoticed tells whether the owner of a shard goes on since before the last fail-over: it has not stored a position since, with which it will be told that the sink has forgotten where it stood.
+func (a *audit) unnoticed(la *leaseAudit) bool {
+	return a.shaken(la) && len(la.sink.forgot) > 0
+}
+
 // abandoned tells whether the sink has forgotten that it passed a letter's record, and nobody will tell it again, for the shard has ended: somebody must decide about the letter by hand.
 func (a *audit) abandoned(l deadletter.Letter) bool {
 	la := a.lease(l.Shard)

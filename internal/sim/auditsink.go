@@ -126,7 +126,9 @@ func (a *audit) sealed(j *job, m dedup.Mark, low checkpoint.Position, err error)
 	if m.Generation == la.generation {
 		a.passed(la, unnoticed, func(n int) bool { return s.passes(n, a.lane(la, n)) })
 	}
-	s.overs = a.overs
+	if !j.sealed { // one that comes late tells its owner nothing
+		s.overs = a.overs
+	}
 }
 
 // passed excuses the records that a fail-over forgot and that pass all the same, which the sinks say of themselves: an owner went on above marks of keys that were forgotten and nothing else; the seal was forgotten too, so

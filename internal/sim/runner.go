@@ -66,6 +66,7 @@ type job struct {
 
 	low     checkpoint.Position // everything before first: what the lease says, or the sink
 	reused  uint64              // how many epochs of the shard the store of leases has forgotten
+	sealed  bool                // the sink has said where it stands
 	refused *dedup.RefusedError // by the sink: nothing more is handed out in this epoch
 
 	calls  []*call // in flight, the oldest first

@@ -95,6 +95,7 @@ func (j *job) resume(ctx context.Context) bool {
 	case err != nil:
 		return false
 	}
+	j.sealed = true
 	first := w.stream.first(j.k, j.l.Origin())
 	if n, some := low.Offset(); some {
 		j.low, first = low, int(n)+1
