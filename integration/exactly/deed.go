@@ -60,13 +60,14 @@ var all = acts{
 }
 
 // rage does everything to the workers at the same time, and returns when all is done.
-func (t *tormentor) rage(ctx context.Context, seed uint64, a acts) error {
+func (t *tormentor) rage(ctx context.Context, s scenario) error {
+	a := s.acts
 	if t.crew.place.address == "" {
 		a.losses = nil
 	}
-	return torment.Storm(ctx, seed, []torment.Track{
+	return torment.Storm(ctx, s.seed, []torment.Track{
 		{Times: len(a.kills), Least: time.Second, Most: 3 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
-			return t.killAt(ctx, r, a.kills[i])
+			return t.killAt(ctx, r, a.kills[i], s.byAccount)
 		}},
 		{Times: len(a.stops), Least: time.Second, Most: 4 * time.Second, Do: func(ctx context.Context, r *rand.Rand, i int) error {
 			return t.stopAt(ctx, r, a.stops[i])
@@ -89,10 +90,16 @@ func (t *tormentor) rage(ctx context.Context, seed uint64, a acts) error {
 // tries is how many workers are asked to come to an instant.
 const tries = 6
 
-// at picks a worker that has a shard, and has a call of it wait at an instant.
-func (t *tormentor) at(ctx context.Context, r *rand.Rand, i instants.Instant, do func(w *worker, e instants.Event) error) error {
+// at picks a worker that has a shard, and has a call of it wait at an instant, and before that, if held, another one before its effects.
+func (t *tormentor) at(ctx context.Context, r *rand.Rand, i instants.Instant, held bool, do func(w *worker, e instants.Event) error) error {
 	for range tries {
 		done, err := t.with(ctx, r, func(w *worker) (bool, error) {
+			if held {
+				if there, _ := t.crew.arrive(ctx, []*worker{w}, instants.Before); there == nil {
+					return false, context.Cause(ctx)
+				}
+				defer func() { _ = w.Say("go " + string(instants.Before)) }() // it may have ended
+			}
 			there, e := t.crew.arrive(ctx, []*worker{w}, i)
 			if there == nil {
 				return false, context.Cause(ctx)
@@ -116,8 +123,8 @@ func (t *tormentor) with(ctx context.Context, r *rand.Rand, do func(w *worker) (
 	return do(w)
 }
 
-// killAt kills a worker at an instant, or at random where that is "", and hires another.
-func (t *tormentor) killAt(ctx context.Context, r *rand.Rand, i instants.Instant) error {
+// killAt kills a worker at an instant, or at random where that is "", and hires another. Where low has moved, lanes says that the call of another account is kept from its effects meanwhile: low must not have passed it.
+func (t *tormentor) killAt(ctx context.Context, r *rand.Rand, i instants.Instant, lanes bool) error {
 	switch i {
 	case "":
 		_, err := t.with(ctx, r, func(w *worker) (bool, error) { return true, t.kill(ctx, w, "at random") })
@@ -125,7 +132,7 @@ func (t *tormentor) killAt(ctx context.Context, r *rand.Rand, i instants.Instant
 	case instants.Sealed:
 		return t.killSealed(ctx, r)
 	}
-	return t.at(ctx, r, i, func(w *worker, e instants.Event) error {
+	return t.at(ctx, r, i, i == instants.Advanced && lanes, func(w *worker, e instants.Event) error {
 		return t.kill(ctx, w, fmt.Sprintf("%s, of shard %s", i, e.Shard))
 	})
 }
@@ -142,7 +149,7 @@ func (t *tormentor) kill(ctx context.Context, w *worker, when string) error {
 // killSealed kills a worker, and then the one that has just sealed a shard of it.
 func (t *tormentor) killSealed(ctx context.Context, r *rand.Rand) error {
 	for range tries {
-		if err := t.killAt(ctx, r, ""); err != nil {
+		if err := t.killAt(ctx, r, "", false); err != nil {
 			return err
 		}
 		if done, err := t.killHeir(ctx); done || err != nil {
@@ -177,7 +184,7 @@ func (t *tormentor) stopAt(ctx context.Context, r *rand.Rand, i instants.Instant
 		})
 		return err
 	}
-	return t.at(ctx, r, i, func(w *worker, e instants.Event) error {
+	return t.at(ctx, r, i, false, func(w *worker, e instants.Event) error {
 		thaw, err := w.Stop(ctx)
 		if err != nil {
 			return err

@@ -7,7 +7,7 @@
 //
 // The workers are processes of examples/bank, with leases in DynamoDB. A producer puts transfers into a stream of Kinesis, or overwrites the items of a table whose stream they read. All the while
 //
-//   - workers are killed (SIGKILL): at random; when a shard is sealed; before an effect; when it is made and not committed; when it is committed and nobody acts on that; when low has moved and the lease has not. For each of these instants the worker
+//   - workers are killed (SIGKILL): at random; when a shard is sealed; before an effect; when it is made and not committed; when it is committed and nobody acts on that; when low has moved and the lease has not, while the call of another account is kept from its effects where accounts are booked side by side. For each of these instants the worker
 //     says that it is there, and waits to be killed: nothing depends on timing;
 //   - workers are stopped (SIGSTOP) before the effect, inside the transaction, after the commit and at random, until another has sealed their shard, and go on as zombies;
 //   - the answer of a COMMIT, of a TransactWriteItems or of a script is lost: the request arrives and the connection breaks, or breaks first and the request arrives afterwards, or the worker is killed before the answer comes;

@@ -65,10 +65,10 @@ func (s scenario) run(ctx context.Context, g *ground, log io.Writer) (_ result, 
 	}
 	t := &tormentor{crew: c, input: in, log: log, began: began, deeds: make(map[string]int)}
 	produced := &producer{put: in.put}
-	err = s.play(ctx, t, produced)
+	failed := s.play(ctx, t, produced) // what the books say then may be why
 	stopped := c.TerminateAll()
-	if err = errors.Join(err, c.Dismiss()); err != nil {
-		return result{}, err
+	if err := errors.Join(c.Dismiss(), context.Cause(ctx)); err != nil {
+		return result{}, errors.Join(err, failed)
 	}
 	b, err := p.read(ctx)
 	if err != nil {
@@ -78,8 +78,10 @@ func (s scenario) run(ctx context.Context, g *ground, log io.Writer) (_ result, 
 	var faults []string
 	r.told, faults = c.counted()
 	r.violations = append(r.violations, append(faults, t.faults...)...)
-	if stopped != nil {
-		r.violated("%v", stopped)
+	for _, err := range []error{failed, stopped} {
+		if err != nil {
+			r.violated("%v", err)
+		}
 	}
 	for _, v := range r.listed() {
 		fmt.Fprintf(log, "  VIOLATION %s\n", v)
@@ -120,7 +122,7 @@ func (s scenario) play(ctx context.Context, t *tormentor, p *producer) error {
 		}
 		produced <- err
 	}()
-	err := t.rage(acting, s.seed, s.acts)
+	err := t.rage(acting, s)
 	end()
 	if err = errors.Join(err, <-produced); err != nil {
 		return err

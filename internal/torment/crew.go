@@ -128,12 +128,12 @@ func (c *Crew) Dismiss() error {
 // Untouched is how many workers are left in peace at any time.
 const Untouched = 2
 
-// ErrNobody says that for half a minute there were too few workers.
+// ErrNobody says that for two minutes there were too few workers.
 var ErrNobody = errors.New("there is no worker left to torment")
 
 // Pick chooses a worker to which nothing is being done, and of which fit is true unless that is nil, and keeps others from it until release is called.
 func (c *Crew) Pick(ctx context.Context, r *rand.Rand, fit func(w *Worker) bool) (w *Worker, release func(), err error) {
-	for range 150 {
+	for range 600 {
 		if w := c.choose(r, fit); w != nil {
 			return w, func() { w.occupy(false) }, nil
 		}
