@@ -138,6 +138,8 @@ func (c Config) validate() error {
 	refuse(len(c.Name) > 200, "Name", "has %d bytes: use at most 200", len(c.Name))
 	refuse(c.Source == nil, "Source", "is nil: give the stream to read, such as kinesissource.New(client, stream, nil)")
 	refuse(c.Leases == nil, "Leases", "is nil: give the store of leases, such as ddblease.New(client, table, nil)")
+	h, once := c.Handler.(sinking)
+	refuse(once && h.empty(), "Handler", "was made by consumer.Once without a sink or without a function")
 	refuse(noHandler(c.Handler), "Handler", "is nil: give what processes the records, such as consumer.Each(f)")
 	refuse(c.Start.Kind() == checkpoint.StartAfter, "Start", "is %s, a place in a single shard: use the zero Start, checkpoint.Latest or checkpoint.AtTime", c.Start)
 	refuse(c.Start.Kind() == checkpoint.StartAtTime && c.Start.Time().IsZero(), "Start", "is the zero instant: use the zero Start for the oldest record held")
@@ -182,8 +184,6 @@ func noHandler(h Handler) bool {
 		return h == nil
 	case HandlerFunc:
 		return h == nil
-	case sinking:
-		return h.empty()
 	}
 	return false
 }

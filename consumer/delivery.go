@@ -13,8 +13,8 @@ type Delivery int
 const (
 	// AtLeastOnce hands a record out until it is done: after a crash some come again. With a [Config].Sink the effects in it stand once all the same. The default.
 	AtLeastOnce Delivery = iota
-	// AtMostOnce stores the position of what was read before any of it is handed out, and hands nothing out twice: what a worker has when it dies, or when the time for the drain is over, is lost, and a record
-	// that fails is given up at once. It needs Failure.Then Skip or DeadLetter, and takes no checkpoint strategy: a position is stored for each page that holds records.
+	// AtMostOnce stores the position of what was read before any of it is handed out, and hands nothing out twice: what a worker has read and not handled when it dies, or when the time for the drain is over, is lost, and nothing
+	// reports it: up to two pages a shard with PerShard, on Kinesis of 10,000 records or 10 MiB each, and in any order up to Flow.Records a shard. A record that fails is given up at once. It needs Failure.Then Skip or DeadLetter, and takes no checkpoint strategy: a position is stored for each page that holds records.
 	AtMostOnce
 	// ExactlyOnce is AtLeastOnce with a [Config].Sink, and is refused where the promise could not be kept: each effect that the handler writes through the sink stands once.
 	ExactlyOnce

@@ -117,8 +117,8 @@ func TestADeliveryThatCouldNotKeepItsPromiseIsRefused(t *testing.T) {
 			c.Sink, c.Order.By = shardSink{one}, consumer.PerKey
 		}, "tells no repeats PerKey"},
 		{"two sinks", func(c *consumer.Config) { c.Handler, c.Sink = consumer.Once(one, f), memdedup.New() }, "another than that of the handler"},
-		{"once without a sink", func(c *consumer.Config) { c.Handler = consumer.Once[*memdedup.Tx](nil, f) }, "Handler is nil"},
-		{"once without a function", func(c *consumer.Config) { c.Handler = consumer.Once[*memdedup.Tx](one, nil) }, "Handler is nil"},
+		{"once without a sink", func(c *consumer.Config) { c.Handler = consumer.Once[*memdedup.Tx](nil, f) }, "Handler was made by consumer.Once without"},
+		{"once without a function", func(c *consumer.Config) { c.Handler = consumer.Once[*memdedup.Tx](one, nil) }, "Handler was made by consumer.Once without"},
 		{"at most once with a sink", func(c *consumer.Config) {
 			c.Delivery, c.Failure.Then, c.Sink = consumer.AtMostOnce, consumer.Skip, one
 		}, "Sink is given"},
@@ -259,6 +259,31 @@ func TestASinkThatCannotBeComparedIsItself(t *testing.T) {
 		cfg := w.once(fatSink{Sink: memdedup.New()})
 		if _, err := consumer.New(cfg); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestAtMostOnceHandlesWhatItHasReadBeforeItStopsWhilePaused(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		cfg := w.atMostOnce()
+		begun := make(chan struct{}, 100)
+		cfg.Handler = consumer.Each(func(_ context.Context, r consumer.Record) error {
+			begun <- struct{}{}
+			<-time.After(100 * time.Millisecond)
+			w.saw(r)
+			return nil
+		})
+		w.put(0, 50)
+		first := w.start(cfg)
+		<-begun
+		first.Pause()
+		<-time.After(time.Minute)
+		first.clean()
+		second := w.start(w.atMostOnce())
+		<-time.After(time.Minute)
+		second.clean()
+		if n := len(w.values()); n != 50 {
+			t.Errorf("%d handled, want 50", n)
 		}
 	})
 }

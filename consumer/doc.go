@@ -24,7 +24,7 @@
 //
 // # What is not
 //
-// Delivery is at least once: a handler sees a record again after a crash, and a worker that lost a shard without knowing it yet – it was
+// Without a [Config].Sink, see [Once], delivery is at least once: a handler sees a record again after a crash, and a worker that lost a shard without knowing it yet – it was
 // suspended, say – may still be inside a handler while the next owner works. The handler's context ends as soon as it can know. An effect that
 // must stand once has to be idempotent; [Record.ID] names a record for that, and [Record.Epoch] tells a stale owner from the current one.
 package consumer

@@ -37,8 +37,54 @@ func till() (db *sql.DB, remove func()) {
 	}
 }
 
-// Each record is counted once, though the first worker dies behind the commit, and the next one is handed the record again.
+// The effects of records, and the marks by which repeats are told, are in one transaction of a database.
 func ExampleOnce() {
+	db, remove := till()
+	defer remove()
+	source, leases := texts("tea", "milk", "tea"), memlease.New()
+	marks := sqldedup.New(db, nil)
+	cfg := consumer.Config{
+		Name:     "till",
+		Source:   source,
+		Leases:   leases,
+		Delivery: consumer.ExactlyOnce,
+		Handler: consumer.Once(marks, func(ctx context.Context, tx *sql.Tx, fresh []consumer.Record) error {
+			for _, r := range fresh {
+				_, err := tx.ExecContext(ctx, `INSERT INTO sold (thing, times) VALUES (?, 1) ON CONFLICT (thing) DO UPDATE SET times = times + 1`, string(r.Data))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}),
+	}
+	cfg.Timing = brisk
+	done, handled := make(chan struct{}), 0
+	cfg.Hooks.Handled = func(e consumer.Handled) {
+		if handled += e.Records; handled == 3 {
+			close(done)
+		}
+	}
+	runUntil(done, made(cfg))
+	tell(db)
+	// Output:
+	// milk 1
+	// tea 2
+}
+
+// tell says how often each thing was sold.
+func tell(db *sql.DB) {
+	for _, thing := range []string{"milk", "tea"} {
+		var times int
+		if err := db.QueryRowContext(context.Background(), "SELECT times FROM sold WHERE thing = ?", thing).Scan(&times); err != nil {
+			panic(err)
+		}
+		fmt.Println(thing, times)
+	}
+}
+
+// Each record is counted once, though the first worker dies behind the commit, and the next one is handed the record again.
+func ExampleOnce_wrapped() {
 	db, remove := till()
 	defer remove()
 	source := texts("tea", "milk", "tea")
@@ -76,13 +122,7 @@ func ExampleOnce() {
 	}
 	cfg, done = config()
 	runUntil(done, made(cfg))
-	for _, thing := range []string{"milk", "tea"} {
-		var times int
-		if err := db.QueryRowContext(context.Background(), "SELECT times FROM sold WHERE thing = ?", thing).Scan(&times); err != nil {
-			panic(err)
-		}
-		fmt.Println(thing, times)
-	}
+	tell(db)
 	// Output:
 	// 3 records come
 	// 3 records are fresh
@@ -100,7 +140,8 @@ func ExampleRecord_Mark() {
 	done := make(chan struct{})
 	cfg := consumer.Config{
 		Name: "till", Source: texts("tea", "nothing", "milk"), Leases: memlease.New(), Timing: brisk,
-		Sink: marks,
+		Delivery: consumer.ExactlyOnce,
+		Sink:     marks,
 		Handler: consumer.Each(func(ctx context.Context, r consumer.Record) error {
 			if bytes.Equal(r.Data, []byte("nothing")) {
 				return nil // done, without a write

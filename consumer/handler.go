@@ -37,7 +37,7 @@ type PartialError struct {
 }
 
 func (e *PartialError) Error() string {
-	return fmt.Sprintf("consumer: the record behind %d that are done: %v", e.Done, e.Err)
+	return fmt.Sprintf("consumer: record %d of the call: %v", e.Done+1, e.Err)
 }
 
 // Unwrap is why the record failed.

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -180,4 +181,79 @@ func TestNotPromised_AtMostOnceLosesWhatAWorkerHasInHandWhenItDies(t *testing.T)
 			t.Errorf("%d records were handled, and those that were read and not handled were expected to be lost: %v", n, w.values())
 		}
 	})
+}
+
+func TestNotPromised_AKeyThatOneOwnerCannotHaveAppliesItsRecordTwice(t *testing.T) {
+	for _, when := range []int64{1, 2} {
+		t.Run(fmt.Sprint("owner ", when), func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				sink := memdedup.New()
+				late := &lateSink{Sink: sink}
+				late.late.Store(true)
+				cfg := w.once(late)
+				var failing atomic.Bool
+				cfg.Order = consumer.Order{By: consumer.PerKey, Key: func(r consumer.Record) (string, error) {
+					if string(r.Data) == "3" && failing.CompareAndSwap(true, false) {
+						return "", errNo
+					}
+					return "key " + string(r.Data), nil
+				}}
+				failing.Store(when == 1)
+				w.put(0, 6)
+				first := w.start(cfg)
+				w.until("applied", func() bool { return applied(sink, "5") == 1 && applied(sink, "3") == 1 })
+				first.crash()
+				failing.Store(when == 2)
+				late.late.Store(false)
+				second := w.start(cfg)
+				w.until("3 applied twice", func() bool { return applied(sink, "3") == 2 })
+				second.clean()
+			})
+		})
+	}
+}
+
+// What is handled past the low of a sink – by workers without it, or in no order – is applied again when the sink decides again.
+func TestNotPromised_WhatIsHandledPastASinkIsAppliedAgain(t *testing.T) {
+	for name, past := range map[string]func(cfg *consumer.Config, w *world){
+		"without the sink": func(cfg *consumer.Config, w *world) {
+			cfg.Delivery, cfg.Handler = consumer.AtLeastOnce, w.config().Handler
+		},
+		"in no order": func(cfg *consumer.Config, _ *world) {
+			cfg.Order.By = consumer.Unordered
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				sink := memdedup.New()
+				times := func(i int) int {
+					v := strconv.Itoa(i)
+					n := applied(sink, v)
+					for _, seen := range w.values() {
+						if seen == v {
+							n++
+						}
+					}
+					return n
+				}
+				run := func(cfg consumer.Config, last, want int) {
+					c := w.start(cfg)
+					w.until("the last one is handled", func() bool { return times(last) == want })
+					c.clean()
+				}
+				w.put(0, 5)
+				run(w.once(sink), 4, 1)
+				w.put(5, 10)
+				cfg := w.once(sink)
+				past(&cfg, w)
+				run(cfg, 9, 1)
+				run(w.once(sink), 9, 2)
+				for i := range 10 {
+					if got, want := times(i), 1+i/5; got != want {
+						t.Errorf("value %d was handled %d times, and %d were expected", i, got, want)
+					}
+				}
+			})
+		})
+	}
 }

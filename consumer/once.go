@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/runnelhq/runnel/dedup"
 )
@@ -38,7 +39,13 @@ func (o once[E]) sink() dedup.Sink {
 
 func (o once[E]) empty() bool { return o.effects == nil || o.f == nil }
 
+// errNoSink is no record's fault, and waits for whoever wrote the program.
+var errNoSink = fmt.Errorf("consumer: a handler made by Once was called in a consumer whose Config.Sink is nil: set Config.Sink to the sink that Once was given: %w", dedup.ErrUnavailable)
+
 func (o once[E]) Handle(ctx context.Context, rs []Record) error {
+	if in := rs[0].in; in != nil && !in.window().sunk {
+		return errNoSink
+	}
 	ms := make([]dedup.Mark, len(rs))
 	for i, r := range rs {
 		ms[i] = r.Mark()
@@ -58,7 +65,11 @@ func (o once[E]) Handle(ctx context.Context, rs []Record) error {
 	// What f said of its records is about those that it was given.
 	if rolled, ok := errors.AsType[*dedup.RolledBackError](err); ok {
 		if p, ok := errors.AsType[*PartialError](rolled.Err); ok && p != nil && p.Done >= 0 && p.Done < len(given) {
-			return &dedup.RolledBackError{Err: &PartialError{Done: given[p.Done], Err: rolled.Err}}
+			why := rolled.Err
+			if why == error(p) { //nolint:errorlint // what is said around it counts too
+				why = p.Err
+			}
+			return &dedup.RolledBackError{Err: &PartialError{Done: given[p.Done], Err: why}}
 		}
 	}
 	return err

@@ -65,7 +65,7 @@ func (c *Consumer) redrive(ctx context.Context, l deadletter.Letter) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrTimeout)
 		defer cancel()
 	}
-	w := &window{redriving: true, stamp: dedup.Mark{App: l.App, Key: l.Key}}
+	w := &window{redriving: true, sunk: c.cfg.Sink != nil, stamp: dedup.Mark{App: l.App, Key: l.Key}}
 	if marked { // as it was noted, whatever the order is now
 		if w.stamp.Scope, w.stamp.Alone, err = toldBy(mark); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,14 +45,22 @@ func TestAnEffectAboveTheWatermarkThatTheSinkLostIsMadeAgain(t *testing.T) {
 			}
 		}
 		cfg := config(first)
-		without := cfg.Handler
 		cfg.Handler = consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error { // a consumer that stores with the lease what is done above
 			if rs[0].Key == "stuck" {
 				return errors.New("not yet")
 			}
-			_, err := first.Seal(ctx, dedup.Mark{App: "app", Stream: rs[0].Stream, Shard: rs[0].Shard, Scope: dedup.PerKey, Epoch: rs[0].Epoch, Session: rs[0].Mark().Session})
-			return errors.Join(err, without.Handle(ctx, rs))
+			m := rs[0].Mark()
+			m.Session = "any"
+			return first.Apply(ctx, []dedup.Mark{m}, func(tx *memdedup.Tx, _ []int) error {
+				count(tx, string(rs[0].Data))
+				return nil
+			})
 		})
+		seal := dedup.Mark{App: "app", Stream: streamOf(t, w), Shard: firstShard(t, w), Scope: dedup.PerKey, Epoch: 1, Session: "any"}
+		cfg.Sink = nil
+		if _, err := first.Seal(t.Context(), seal); err != nil {
+			t.Fatal(err)
+		}
 		c := w.start(cfg)
 		w.until("2 applied and 0 stored", func() bool { return applied(first, "2") == 1 && len(w.stored) > 0 })
 		shard := told[consumer.Assigned](w)[0].Shard
@@ -330,6 +339,29 @@ type listedLetters struct {
 func (l listedLetters) Parked(ctx context.Context, s deadletter.Scope) iter.Seq2[deadletter.Parking, error] {
 	l.listed()
 	return l.Store.Parked(ctx, s)
+}
+
+// Once in a handler of one's own, and Config.Sink forgotten: nothing is applied, and no record is blamed.
+func TestOnceWithoutTheSinkOfItsConsumerAppliesNothing(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		sink := memdedup.New()
+		cfg := w.once(sink)
+		inner := cfg.Handler
+		cfg.Delivery, cfg.Handler = consumer.AtLeastOnce, consumer.HandlerFunc(func(ctx context.Context, rs []consumer.Record) error { return inner.Handle(ctx, rs) })
+		cfg.Failure = consumer.Failure{MaxAttempts: 2, Then: consumer.Skip}
+		cfg.Hooks.GivenUp = func(e consumer.GivenUp) { t.Errorf("given up: %+v", e) }
+		w.put(0, 3)
+		c := w.start(cfg)
+		w.until("it says so", func() bool {
+			return slices.ContainsFunc(told[consumer.Retried](w), func(e consumer.Retried) bool { return strings.Contains(e.Err.Error(), "set Config.Sink") })
+		})
+		<-time.After(time.Hour)
+		c.clean()
+		cfg.Sink = sink
+		c = w.start(cfg)
+		w.eachOnce(sink, 3)
+		c.clean()
+	})
 }
 
 // setupSink has a Setup of its own.

@@ -44,7 +44,7 @@ func (w *window) take(c *call) (took, left bool) {
 
 // open tells whether anything may be handed out, as far as the checkpoint strategy has it.
 func (w *window) open(now time.Time) bool {
-	if w.stopped || w.lanes.Ready() == 0 || now.Before(w.hold) || w.r.paused.Load() {
+	if w.stopped || w.lanes.Ready() == 0 || now.Before(w.hold) || w.r.paused.Load() && !w.emptying {
 		return false
 	}
 	b := &w.r.cfg().Batch

@@ -23,6 +23,7 @@ type window struct {
 	more     func(uint64) bool
 	single   bool       // the handler is one of single records
 	plainly  bool       // the position says all that is stored: what is done behind it is not, or the sink knows
+	sunk     bool       // there is a sink
 	stamp    dedup.Mark // what the marks of its records have in common
 
 	mu       sync.Mutex
@@ -98,7 +99,7 @@ func newWindow(handling, handing context.Context, r *runner) *window {
 		w.more = w.fits
 	}
 	_, w.single = r.cfg().Handler.(each)
-	w.stamp = r.stamp()
+	w.sunk, w.stamp = r.cfg().Sink != nil, r.stamp()
 	w.plainly = r.sealed() || r.cfg().Delivery == AtMostOnce
 	return w
 }

@@ -18,8 +18,8 @@ type Terms struct {
 // Keeps tells whether a sink can tell repeats in a scope.
 func (t Terms) Keeps(s Scope) bool { return slices.Contains(t.Scopes, s) }
 
-// Sink is where effects live and are fenced. Its methods are safe for concurrent use; the calls for one shard come from its owner, and Apply, Bury and Advance for one shard may overlap only with
-// [PerKey] and [PerID], and then never for one key. A sink that must make tables first has a method Setup(ctx) error, and one that can be made wrongly a method Validate() error.
+// Sink is where effects live and are fenced. Its methods are safe for concurrent use; the calls for one shard come from its owner. Advance may run beside the others, and these
+// beside each other only with [PerKey] and [PerID], and then never for one key. A sink that must make tables first has a method Setup(ctx) error, and one that can be made wrongly a method Validate() error.
 //
 // Of every call's error exactly one of these is so:
 //   - it wraps [ErrFenced], [ErrNotSealed], [ErrGeneration] or, from Seal, [ErrScope], in a [*RefusedError]: the caller is not, or no longer, who may write;

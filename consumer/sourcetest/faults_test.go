@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -351,9 +352,12 @@ func shardFaults() []fault {
 		}),
 		{"has one place for all readers of a shard", "Held/ReadersApart", "without a record", func(s *Stream, m *memsource.Source) {
 			s.Source = func() consumer.Source {
+				var mu sync.Mutex
 				readers := make(map[string]consumer.Reader)
 				b := &bent{Source: m}
 				b.open = func(ctx context.Context, st consumer.Stream, sh consumer.Shard, at checkpoint.Start) (consumer.Reader, error) {
+					mu.Lock()
+					defer mu.Unlock()
 					if readers[sh.ID] == nil {
 						r, err := m.Open(ctx, st, sh, at)
 						if err != nil {

@@ -8,7 +8,7 @@
 //	db, err := sql.Open("sqlite", "file:/var/lib/billing/letters.db") // import _ "modernc.org/sqlite"
 //	letters := sqlletters.New(db, nil)
 //
-//	err = letters.Setup(ctx) // before Run and before Redrive: neither calls it
+// A consumer calls Setup when its Run or Redrive begins; whoever uses a Store by itself calls it first.
 //
 // # What is one step
 //

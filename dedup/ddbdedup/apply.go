@@ -2,6 +2,7 @@ package ddbdedup
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -72,7 +73,12 @@ func (s *Sink) apply(ctx context.Context, c *call, ms []dedup.Mark, f func(w *Wr
 		if err != nil {
 			return err
 		}
-		d = newLanes(s, c, h, ms, f == nil)
+		l := newLanes(s, c, h, ms, f == nil)
+		err = s.commit(ctx, c, l, f)
+		if _, rolledBack := errors.AsType[*dedup.RolledBackError](err); rolledBack {
+			h.owner.Untry(l.tried)
+		}
+		return err
 	}
 	return s.commit(ctx, c, d, f)
 }
@@ -141,8 +147,9 @@ type lanes struct {
 	ms   []dedup.Mark
 	bury bool
 
-	seal marks.Seal
-	done map[string]marks.Done
+	seal  marks.Seal
+	done  map[string]marks.Done
+	tried []checkpoint.Position
 }
 
 func newLanes(s *Sink, c *call, h *held, ms []dedup.Mark, bury bool) *lanes {
@@ -243,7 +250,7 @@ func (l *lanes) decide(ctx context.Context) (decided, error) {
 		return decided{}, err
 	}
 	d.actions = append(d.actions, dead...)
-	d.try = func() { l.h.owner.Try(l.ms, b.Fresh) }
+	d.try = func() { l.tried = append(l.tried, l.h.owner.Try(l.ms, b.Fresh)...) }
 	d.stored = func() {
 		l.h.owner.Moved(b.Low)
 		l.h.learn(rows)

@@ -118,6 +118,22 @@ func outOfOrder(s *scene) {
 	o.repeats(o.n(5)) // who advances says that everything below is done
 }
 
+func rolledBackOutOfOrder(s *scene) {
+	o := s.sealed(1, 0)
+	err := o.failing(func(effects) error { return errOnPurpose }, o.n(5))
+	s.wants("Apply with a function that fails", err, errRolledBack)
+	o.applies(o.n(7))
+	o.refused(dedup.ErrOutOfOrder, o.n(5))
+}
+
+func refusedOutOfOrder(s *scene) {
+	o := s.sealed(1, 0)
+	err := o.failing(func(e effects) error { return e.refuse() }, o.n(5))
+	s.wants("Apply that the database refuses", err, errRolledBack)
+	o.applies(o.n(7))
+	o.refused(dedup.ErrOutOfOrder, o.n(5))
+}
+
 func manyRecords(s *scene) {
 	o := s.sealed(1, 0)
 	var ms []dedup.Mark

@@ -96,7 +96,7 @@ var flaws = []flaw{
 	{"applies the last record of a key again", []string{"a context that ends meanwhile leaves all or nothing", "trace: a crash above a record that was not finished"}},
 	{"takes what an earlier owner did to a key for out of order", []string{"a record is applied once", "what is buried is passed without an effect"}},
 	{"does not pass what is buried", []string{"records in no order need no fence", "a redrive whose commit is lost is one"}},
-	{"takes what is out of order for a repeat", []string{"a record behind a later one is out of order", "a burial behind a later record is out of order"}},
+	{"takes what is out of order for a repeat", []string{"what was undone and comes behind a later one is out of order", "what the database refused and comes behind a later one is out of order", "a record behind a later one is out of order", "a burial behind a later record is out of order"}},
 	{"buries what was applied", []string{"what was applied is not buried", "a burial whose answer is lost is one"}},
 	{"applies what is out of order", []string{"a record behind a later one is out of order", "keys go side by side"}},
 	{"has low jump to the last record of any key", []string{"keys at once", "trace: a crash above a record that was not finished", "what callers see at once has an order", "what callers see at once under faults has an order"}},

@@ -239,12 +239,19 @@ func (s *naive) memory(m dedup.Mark, r *shardRows) *memory {
 	return k
 }
 
-// remembers tells whether the sink holds what its owner knows that it held.
-func (s *naive) remembers(m dedup.Mark, r *shardRows) error {
-	k := s.memory(m, r)
+// held is what the owner of a shard knows that the sink held.
+func (s *naive) held(m dedup.Mark) checkpoint.Position {
 	s.knows.Lock()
 	defer s.knows.Unlock()
-	if r.low.Before(k.low) && !s.has("goes on when its writes are forgotten") {
+	if k := s.known[s.name(m)]; k != nil && k.epoch == m.Epoch {
+		return k.low
+	}
+	return checkpoint.Position{}
+}
+
+// remembers tells whether the sink holds what its owner knew, before it was read, that it held.
+func (s *naive) remembers(m dedup.Mark, held checkpoint.Position, r *shardRows) error {
+	if r.low.Before(held) && !s.has("goes on when its writes are forgotten") {
 		return s.refuse(dedup.ErrNotSealed, m, r)
 	}
 	return nil
@@ -361,13 +368,14 @@ func (s *naive) Advance(ctx context.Context, m dedup.Mark) error {
 	}
 	doubt := false
 	for {
+		held := s.held(m)
 		r, err := s.read(ctx, m, doubt)
 		if err != nil {
 			return err
 		}
 		err = s.admits(m, r)
 		if err == nil {
-			err = s.remembers(m, r)
+			err = s.remembers(m, held, r)
 		}
 		if err != nil && !s.has("lets anybody advance") {
 			return err

@@ -216,7 +216,7 @@ func (s *naive) decide(ms []dedup.Mark, r, next *shardRows, bury bool) (fresh []
 			return nil, err
 		}
 		if m.Scope == dedup.PerShard {
-			if err := s.remembers(m, next); err != nil {
+			if err := s.remembers(m, s.held(m), next); err != nil {
 				return nil, err
 			}
 		}

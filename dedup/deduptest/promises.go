@@ -41,6 +41,8 @@ func promises() []promise {
 		{"what the database refuses is undone", inEvery, databaseRefuses, refuses},
 		{"a panic is undone and reaches the caller", inEvery, functionPanics, nil},
 		{"a record behind a later one is out of order", fenced, outOfOrder, nil},
+		{"what was undone and comes behind a later one is out of order", fenced, rolledBackOutOfOrder, nil},
+		{"what the database refused and comes behind a later one is out of order", fenced, refusedOutOfOrder, refuses},
 		{"many records go in one call", inEvery, manyRecords, nil},
 		{"an ended context is an error, and nothing is done", inEvery, endedContext, nil},
 		{"a context that ends meanwhile leaves all or nothing", inEvery, contextEnds, nil},

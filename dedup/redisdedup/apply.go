@@ -2,6 +2,7 @@ package redisdedup
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/runnelhq/runnel/dedup"
@@ -57,8 +58,9 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 	for {
 		b, err := marks.Decide(st.Seal, st.marksOf(), mem.owner, ms)
 		if (err != nil || len(b.Fresh) == 0) && !read { // what is remembered is good for trying: who is told something is told what is stored
+			known := st
 			if st, err = s.stored(ctx, m, lanes); err == nil {
-				err = st.admit(m)
+				err = st.follows(known, m)
 			}
 			if err != nil {
 				return err
@@ -77,7 +79,7 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 		if err != nil {
 			return err
 		}
-		mem.owner.Try(ms, b.Fresh)
+		tried := mem.owner.Try(ms, b.Fresh)
 		done := texts(b.Done)
 		r := &request{
 			app: m.App, keys: k.all(), expect: st.expecting(k, lanes), write: w, replicas: s.cfg.Replicas,
@@ -90,12 +92,16 @@ func (s *Sink) commit(ctx context.Context, ms []dedup.Mark, bury bool, f func(w 
 			s.forget(m)
 			return err
 		case a.said == "rows":
-			if st, err = s.found(ctx, m, mem, lanes, a.rows); err != nil {
+			if st, err = s.found(ctx, m, mem, st, lanes, a.rows); err != nil {
 				return err
 			}
 			read = true
 		case a.said != "ok":
-			return s.refused(ctx, r, a)
+			err := s.refused(ctx, r, a)
+			if _, rolledBack := errors.AsType[*dedup.RolledBackError](err); rolledBack {
+				mem.owner.Untry(tried)
+			}
+			return err
 		default:
 			mem.learn(b.Low, done)
 			return short

@@ -12,7 +12,7 @@
 //	})
 //
 // Or redis.NewFailoverClient with Sentinel, or redis.NewClusterClient with a cluster. [Sink.Validate] refuses a client that reads from replicas, and one that waits beyond deadlines. [Sink.Setup]
-// refuses a server whose maxmemory-policy is not noeviction. Call it once before a sink is used.
+// refuses a server whose maxmemory-policy is not noeviction. A consumer calls the one when it is made and the other when its Run or Redrive begins; whoever uses a sink by itself calls them first.
 //
 // # The keys
 //

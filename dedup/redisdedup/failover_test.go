@@ -194,17 +194,23 @@ func TestARestartWithoutPersistenceIsTold(t *testing.T) {
 
 // A server that says it is the same, and holds less than it acknowledged, has forgotten too.
 func TestALowBelowWhatWasAcknowledgedIsTold(t *testing.T) {
-	m := mark(dedup.PerShard)
-	s, c := newSink(t, m)
-	apply(t, s, records(m, 1, 3)...)
-	two := at(m, 2).Position
-	if err := c.HSet(t.Context(), key(m, "seal"), "low", two.Sort(), "position", two.String()).Err(); err != nil {
-		t.Fatal(err)
+	for _, scope := range []dedup.Scope{dedup.PerShard, dedup.PerKey} {
+		m := mark(scope)
+		s, c := newSink(t, m)
+		apply(t, s, records(m, 1, 3)...)
+		advance(t, s, at(m, 3))
+		two := at(m, 2).Position
+		if err := c.HSet(t.Context(), key(m, "seal"), "low", two.Sort(), "position", two.String()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		refuses(t, s, dedup.ErrNotSealed, at(m, 4))
+		refuses(t, s, dedup.ErrNotSealed, at(m, 3))
+		if err := s.Advance(t.Context(), at(m, 4)); !errors.Is(err, dedup.ErrNotSealed) {
+			t.Errorf("Advance: %v; want dedup.ErrNotSealed", err)
+		}
+		seal(t, s, m, 2)
+		apply(t, s, at(m, 3))
 	}
-	refuses(t, s, dedup.ErrNotSealed, at(m, 4))
-	refuses(t, s, dedup.ErrNotSealed, at(m, 3))
-	seal(t, s, m, 2)
-	apply(t, s, at(m, 3))
 }
 
 const masterName = "effects"

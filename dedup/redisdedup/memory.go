@@ -43,9 +43,24 @@ func (st *state) admit(m dedup.Mark) error {
 		return err
 	}
 	if st.history != st.now {
-		return &dedup.RefusedError{Err: dedup.ErrNotSealed, Shard: m.Shard, Epoch: st.Epoch, Generation: st.Generation, Session: st.Session}
+		return st.forgotten(m)
 	}
 	return nil
+}
+
+// follows tells whether a state may come after the one that was known before it was asked for: if low is below, the server has forgotten.
+func (st *state) follows(known *state, m dedup.Mark) error {
+	if err := st.admit(m); err != nil {
+		return err
+	}
+	if st.Low.Before(known.Low) {
+		return st.forgotten(m)
+	}
+	return nil
+}
+
+func (st *state) forgotten(m dedup.Mark) error {
+	return &dedup.RefusedError{Err: dedup.ErrNotSealed, Shard: m.Shard, Epoch: st.Epoch, Generation: st.Generation, Session: st.Session}
 }
 
 // expected is what the process takes for stored, of these lanes.

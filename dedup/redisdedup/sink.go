@@ -177,10 +177,7 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 			s.forget(m)
 			return err
 		case a.said == "rows":
-			if st, err = s.found(ctx, m, mem, nil, a.rows); err == nil {
-				err = mem.owner.Remembers(st.Seal, m)
-			}
-			if err != nil {
+			if st, err = s.found(ctx, m, mem, st, nil, a.rows); err != nil {
 				return err
 			}
 		case a.said != "ok":
@@ -195,10 +192,10 @@ func (s *Sink) Advance(ctx context.Context, m dedup.Mark) error {
 }
 
 // found is what is stored instead of what was expected.
-func (s *Sink) found(ctx context.Context, m dedup.Mark, mem *memory, lanes, rows []string) (*state, error) {
+func (s *Sink) found(ctx context.Context, m dedup.Mark, mem *memory, expected *state, lanes, rows []string) (*state, error) {
 	st, err := s.parseState(ctx, m, lanes, rows)
 	if err == nil {
-		err = st.admit(m)
+		err = st.follows(expected, m)
 	}
 	if err != nil {
 		return nil, err

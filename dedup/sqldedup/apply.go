@@ -61,6 +61,11 @@ func (s *Sink) write(ctx context.Context, what string, ms []dedup.Mark, bury boo
 	if err == nil {
 		c.kept()
 	}
+	if _, rolledBack := errors.AsType[*dedup.RolledBackError](err); rolledBack {
+		if p, ok := c.(*passage); ok {
+			p.owner.Untry(p.tried)
+		}
+	}
 	return s.fault(ctx, what, ms[0], err)
 }
 

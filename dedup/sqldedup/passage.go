@@ -19,6 +19,7 @@ type passage struct {
 
 	owner *marks.Owner
 	batch marks.Batch
+	tried []checkpoint.Position
 
 	claimed bool // lanes have risen already, in what decide has read
 	risen   int64
@@ -44,7 +45,7 @@ func (p *passage) decide(ctx context.Context, w *work) (fresh []int, err error) 
 	if p.batch, err = marks.Decide(is, done, p.owner, p.ms); err != nil {
 		return nil, err
 	}
-	p.owner.Try(p.ms, p.batch.Fresh)
+	p.tried = append(p.tried, p.owner.Try(p.ms, p.batch.Fresh)...)
 	return p.batch.Fresh, nil
 }
 

@@ -7,6 +7,8 @@
 //
 // The database is postgres://…, sqlite:FILE, redis://… or dynamodb:TABLE. Start the program several times: the processes share the shards. Region, credentials and endpoint of AWS are those of the environment.
 //
+// Whatever the database is, the stream is in Kinesis or DynamoDB and the leases are in DynamoDB. Without an account of AWS they are had by go run ./examples/demo -serve, which prints the export lines by which this program finds them; the stream is to be made.
+//
 // make exactly-once starts it many times, kills it where that hurts, and counts what the database holds.
 package main
 

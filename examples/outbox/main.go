@@ -3,6 +3,8 @@
 //
 //	go run ./examples/outbox -postgres postgres://postgres:secret@localhost:5432/postgres
 //
+// A PostgreSQL for it, where there is none, is that of docker run --rm -e POSTGRES_PASSWORD=secret -p 5432:5432 postgres:15.
+//
 // A worker process is killed when the provider has charged and the worker has not heard of it; the next one asks again. The program works in a schema of its own, which it drops again. It takes
 // half a minute, checks what it says, and ends with exit code 1 if that is not true.
 //

@@ -109,7 +109,8 @@ func TestChargerGoesByTheAnswer(t *testing.T) {
 			defer api.Close()
 			w := &charger{provider: api.URL, client: api.Client()}
 			err := w.Work(t.Context(), &river.Job[charge]{
-				JobRow: &rivertype.JobRow{CreatedAt: time.Now().Add(-c.age)}, Args: charge{Key: "charge 7", order: order{Number: 7}},
+				JobRow: &rivertype.JobRow{CreatedAt: time.Now()}, // anew, by a reset, say
+				Args:   charge{Key: "charge 7", Arrived: time.Now().Add(-c.age), order: order{Number: 7}},
 			})
 			_, left := err.(*river.JobCancelError) //nolint:errorlint // River looks at what was returned
 			if (err == nil) != c.done || left != !c.done && !c.again {

@@ -22,13 +22,15 @@ import (
 
 // order is what a record holds.
 type order struct {
-	Number int `json:"number"`
-	Cents  int `json:"cents"`
+	Number int       `json:"number"`
+	Cents  int       `json:"cents"`
+	Placed time.Time `json:"placed"`
 }
 
 // charge is an intent: what the payment provider is to do, and the key by which it knows that it was asked before.
 type charge struct {
-	Key string `json:"key"`
+	Key     string    `json:"key"`
+	Arrived time.Time `json:"arrived"` // of the record in the stream
 	order
 }
 
@@ -40,7 +42,7 @@ func intents(marks dedup.Effects[*sql.Tx], jobs *river.Client[*sql.Tx]) consumer
 	return consumer.Once(marks, func(ctx context.Context, tx *sql.Tx, fresh []consumer.Record) error {
 		batch := make([]river.InsertManyParams, len(fresh))
 		for i, r := range fresh {
-			c := charge{Key: "charge " + r.ID()} // the same whenever the record comes
+			c := charge{Key: "charge " + r.ID(), Arrived: r.Arrived} // the same whenever the record comes
 			if err := json.Unmarshal(r.Data, &c.order); err != nil {
 				return &consumer.PartialError{Done: i, Err: consumer.Permanent(err)}
 			}
@@ -51,7 +53,8 @@ func intents(marks dedup.Effects[*sql.Tx], jobs *river.Client[*sql.Tx]) consumer
 	})
 }
 
-// remembers is for how long an intent is tried: less than the provider remembers a key, which begins with the first attempt.
+// remembers is for how long after the arrival of its record an intent is tried: less than the provider remembers a key, which begins with the first attempt. Not from job.CreatedAt: where the
+// record is applied again, by a reset of its shard, there is a new job with the old key.
 const remembers = 23 * time.Hour
 
 // charger does what the intents say.
@@ -64,7 +67,7 @@ type charger struct {
 
 // Work asks the provider for a charge. It may be called again for the same job, also after the charge was made, and then it asks with the same key.
 func (c *charger) Work(ctx context.Context, job *river.Job[charge]) error {
-	if time.Since(job.CreatedAt) > remembers {
+	if time.Since(job.Args.Arrived) > remembers {
 		return river.JobCancel(errors.New("the provider may have forgotten the key: find out whether the charge was made"))
 	}
 	body, err := json.Marshal(job.Args.order)

@@ -140,7 +140,7 @@ func (s *story) place(n int) error {
 	var lines [][]byte
 	for range n {
 		s.placed++
-		line, err := json.Marshal(order{Number: s.placed, Cents: 100 * s.placed})
+		line, err := json.Marshal(order{Number: s.placed, Cents: 100 * s.placed, Placed: time.Now()})
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func work(ctx context.Context, o options) (err error) {
 	marks := sqldedup.New(db, &sqldedup.Config{Dialect: sqldedup.PostgreSQL, Table: o.schema + ".runnel_marks"})
 	return consumer.Run(ctx, consumer.Config{
 		Name:     "payments",
-		Source:   filesource.New(o.dir, nil),
+		Source:   filesource.New(o.dir, &filesource.Config{TimeField: "placed"}),
 		Leases:   sqllease.New(db, &sqllease.Config{Dialect: sqllease.PostgreSQL, Table: o.schema + ".runnel_leases"}),
 		Delivery: consumer.ExactlyOnce,
 		Handler:  intents(marks, jobs),

@@ -1,6 +1,7 @@
 package marks
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -90,14 +91,30 @@ func (o *Owner) learn(s Seal) {
 	o.seal = s
 }
 
-// Try notes, before the write that may commit them, which marks are tried: if they come again and are found applied, they are repeats.
-func (o *Owner) Try(ms []dedup.Mark, fresh []int) {
+// Try notes, before the write that may commit them, which marks are tried: if they come again and are found applied, they are repeats. It gives those that were not noted before, for [Owner.Untry].
+func (o *Owner) Try(ms []dedup.Mark, fresh []int) (tried []checkpoint.Position) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range fresh {
-		o.add(ms[i].Position)
+		if p := ms[i].Position; o.add(p) {
+			tried = append(tried, p)
+		}
 	}
 	o.bound(max(remembered, 2*len(fresh)))
+	return tried
+}
+
+// Untry takes back what Try has noted of a write that was rolled back for sure: if it comes behind a later record it is no repeat.
+func (o *Owner) Untry(tried []checkpoint.Position) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range tried {
+		delete(o.tried, p)
+	}
+	o.order = slices.DeleteFunc(o.order, func(p checkpoint.Position) bool {
+		_, there := o.tried[p]
+		return !there
+	})
 }
 
 // seen notes that a mark was found applied, by an earlier owner.
@@ -115,13 +132,15 @@ func (o *Owner) bound(kept int) {
 	}
 }
 
-func (o *Owner) add(p checkpoint.Position) {
+// add gives false if the position is noted already.
+func (o *Owner) add(p checkpoint.Position) bool {
 	if _, there := o.tried[p]; there {
-		return
+		return false
 	}
 	p = clone(p)
 	o.tried[p] = struct{}{}
 	o.order = append(o.order, p)
+	return true
 }
 
 // Moved notes that low is stored at p.

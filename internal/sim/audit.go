@@ -42,7 +42,8 @@ type leaseAudit struct {
 	origin     int             // where this generation began
 	generation uint64
 	sink       sinkAudit
-	reused     uint64 // how many epochs the store of leases has forgotten, as the sink sees it
+	rests      time.Duration // until then it may be left alone, for the sink refused its owner
+	reused     uint64        // how many epochs the store of leases has forgotten, as the sink sees it
 }
 
 // attempt is a record in the hands of a job.

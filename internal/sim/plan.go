@@ -101,8 +101,14 @@ func (p plan) withSink(seed uint64) plan {
 		}
 	}
 	p.forgets, p.reuses = dice.IntN(2) == 0, dice.IntN(3) == 0
+	if 2*rests > p.quiet() { // who was refused again and again would not be back before the end
+		p.forgets, p.reuses = false, false
+	}
 	return p
 }
+
+// rests is how long a worker leaves a shard alone, at most, whose work it has given up by itself several times.
+const rests = 30 * time.Second
 
 // quiet is how long the end of a run has no faults.
 func (p plan) quiet() time.Duration { return p.end - p.calm }

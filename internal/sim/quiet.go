@@ -89,7 +89,7 @@ func (w *world) watch() {
 		since, known := w.audit.waits[id]
 		if !known {
 			w.audit.waits[id] = w.now
-		} else if w.now-since > limit+w.overlooked(la, since) {
+		} else if w.now-max(since, la.rests) > limit+w.overlooked(la, since) {
 			w.fail("liveness", "nobody has worked on %s since %v: %+v", id, since, la.row)
 		}
 	}

@@ -134,6 +134,7 @@ func (j *job) lift(ctx context.Context) {
 	err := j.l.Lift(ctx, j.refused.Epoch+j.reused, j.refused.Generation)
 	if err == nil {
 		j.p.w.counts.add("shard given up because the sink refuses")
+		j.p.w.audit.lease(j.k.id).rests = j.p.w.now + rests
 	}
 	j.p.w.trace.say(j.p.name, "lift", "%s epoch %d: %v: %v", j.k.id, j.l.Epoch(), j.refused, err)
 }
