@@ -13,9 +13,10 @@ core := $(addprefix ./,$(wildcard checkpoint lease ordering dedup deadletter con
 # The race detector needs a C compiler.
 race := $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 $(if $(race),,$(warning no C compiler: tests run without the race detector))
-# The packages with tests that need a server, and of these the ones whose tests ask for the services that RUNNEL_STACK chooses, and not only for a database.
+# The packages with tests that need a server, and of these the ones whose tests ask for the services that RUNNEL_STACK chooses, and not only for a database. The transactions of ddbdedup are too many for LocalStack, which
+# has the same DynamoDB Local behind it.
 served = $(shell grep -rl --include=*_test.go '^//go:build engines$$' . | xargs -r -n 1 dirname | sort -u)
-stacked = $(shell grep -rlE --include=*_test.go 'localstack\.(Stack|Start\b|Environment)|stacktest\.' $(served) | xargs -r -n 1 dirname | sort -u)
+stacked = $(filter-out dedup/ddbdedup ./dedup/ddbdedup,$(shell grep -rlE --include=*_test.go 'localstack\.(Stack|Start\b|Environment)|stacktest\.' $(served) | xargs -r -n 1 dirname | sort -u))
 
 .PHONY: help
 help: ## list the targets
