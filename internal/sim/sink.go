@@ -80,7 +80,11 @@ func (j *job) resume(ctx context.Context) bool {
 	})
 	var low checkpoint.Position
 	err := tap{j.p}.ask(sealing, func() (err error) {
-		at, err := j.p.sink.Seal(context.Background(), m)
+		sink := j.p.sink
+		if j.sealed { // it comes late: the sink has it, and its owner does not hear of that
+			sink = sink.Another()
+		}
+		at, err := sink.Seal(context.Background(), m)
 		low = at
 		w.audit.sealed(j, m, at, err)
 		return err
